@@ -1,0 +1,23 @@
+#![doc = include_str!("ARCHITECTURE.md")]
+
+pub mod cli;
+pub mod daemon;
+pub mod config;
+pub mod http;
+pub mod supervisor;
+pub mod account;
+pub mod inbound;
+pub mod outbound;
+pub mod events;
+pub mod token;
+pub mod lease;
+pub mod diagnosis;
+pub mod imap;
+pub mod smtp;
+pub mod oauth;
+pub mod store;
+pub mod blob;
+pub mod mime;
+pub mod net;
+pub mod logs;
+pub mod model;

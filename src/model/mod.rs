@@ -1,0 +1,38 @@
+//! The words of the domain as types: ids, addresses, accounts, cursors, states, failure classes,
+//! time and backoff. Pure: no I/O, no async, no clock of its own.
+//!
+//! # Promises
+//! - What a type holds is valid: it is parsed once, at the edge, and never checked again.
+//! - Secrets are [`secrecy`] types: they have no `Display`, and their `Debug` prints no content (I8).
+
+mod account;
+mod address;
+mod backoff;
+mod event;
+mod failure;
+mod id;
+mod lease;
+mod mail;
+mod outgoing;
+mod provider;
+mod time;
+mod uid;
+
+pub use account::{
+    Account, AccountKey, Authentication, Backfill, LaneName, NewAccount, Server, Service, TlsMode,
+    TlsVerify,
+};
+pub use address::{EmailAddress, InvalidAddress};
+pub use backoff::Backoff;
+pub use event::{EventKind, NewEvent, RecordedEvent};
+pub use failure::FailureClass;
+pub use id::{
+    AccountId, CloudProviderId, ContactId, FolderId, Id, InteractionId, ListId, MessageId,
+    OutboxId, RecipientId,
+};
+pub use lease::{Lease, NodeId};
+pub use mail::{Attachment, Mailbox, ParsedMail, RawMail};
+pub use outgoing::{RecipientKind, RecipientState};
+pub use provider::{CloudProvider, CloudService, Grant, GrantState, NewCloudProvider, NewTokens};
+pub use time::{Clock, SystemClock, Timestamp};
+pub use uid::{Cursor, Generation, Uid, UidValidity};

@@ -1,0 +1,169 @@
+//! Cloud providers (app registrations) and the grants that people gave them by signing in.
+
+use std::fmt;
+
+use secrecy::SecretString;
+
+use super::{CloudProviderId, Timestamp};
+
+/// Whose identity platform it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloudService {
+    /// Microsoft Entra ("Microsoft Azure" in the product), type Outlook365.
+    MicrosoftAzure,
+    /// Google, type Gmail.
+    Google,
+}
+
+impl CloudService {
+    /// The product's name of the service, as the API shows it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::MicrosoftAzure => "Microsoft Azure",
+            Self::Google => "Google",
+        }
+    }
+
+    /// The product's name of the type.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::MicrosoftAzure => "Outlook365",
+            Self::Google => "Gmail",
+        }
+    }
+
+    /// The word in the OAuth callback path.
+    pub fn slug(self) -> &'static str {
+        match self {
+            Self::MicrosoftAzure => "microsoft",
+            Self::Google => "google",
+        }
+    }
+
+    /// Accepts the product's name, the type and the slug, in any case.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::MicrosoftAzure, Self::Google]
+            .into_iter()
+            .find(|service| {
+                [service.as_str(), service.kind(), service.slug()]
+                    .iter()
+                    .any(|name| name.eq_ignore_ascii_case(text.trim()))
+            })
+    }
+}
+
+impl fmt::Display for CloudService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What an administrator enters for a cloud provider.
+#[derive(Clone, Debug)]
+pub struct NewCloudProvider {
+    /// Unique name for people, 1..=100 characters.
+    pub name: String,
+    /// Microsoft or Google.
+    pub service: CloudService,
+    /// "Application (client) ID".
+    pub application_id: String,
+    /// Tenant id or verified domain; `common`, `organizations`, `consumers`. Empty for Google.
+    pub tenant_id: String,
+    /// Client secret, write-only.
+    pub client_secret: SecretString,
+    /// Used for both authorize and token, never taken from a request header.
+    pub redirect_uri: String,
+    /// Identity platform base URL where it is not the service's own (national clouds, tests).
+    pub authority: Option<String>,
+    /// Base URL of the mail scopes where it is not the service's own, e.g. `https://outlook.office.com`.
+    pub scope_host: Option<String>,
+}
+
+/// A stored cloud provider.
+#[derive(Clone, Debug)]
+pub struct CloudProvider {
+    /// Row id.
+    pub id: CloudProviderId,
+    /// All that was entered.
+    pub entered: NewCloudProvider,
+    /// When it was added.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+/// Where a provider's grant stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GrantState {
+    /// Nobody has signed in yet.
+    Missing,
+    /// Usable: there is a refresh token.
+    Ok,
+    /// A refresh was begun (its id is in the row) and its result is not recorded yet.
+    Refreshing,
+    /// The platform refuses the grant: a person has to sign in again.
+    NeedsSignIn,
+}
+
+impl GrantState {
+    /// The stored and shown word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Ok => "ok",
+            Self::Refreshing => "refreshing",
+            Self::NeedsSignIn => "needs_sign_in",
+        }
+    }
+
+    /// From the stored word.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Missing, Self::Ok, Self::Refreshing, Self::NeedsSignIn]
+            .into_iter()
+            .find(|state| state.as_str() == text)
+    }
+}
+
+/// The grant of one cloud provider: refresh token and what came with it.
+#[derive(Clone, Debug)]
+pub struct Grant {
+    /// The provider it belongs to; one grant each.
+    pub provider: CloudProviderId,
+    /// Where it stands.
+    pub state: GrantState,
+    /// Grows by one with each stored set of tokens; refreshes compare and set it (I3).
+    pub version: i64,
+    /// The newest access token, if any.
+    pub access_token: Option<SecretString>,
+    /// When the access token expires.
+    pub access_expires_at: Option<Timestamp>,
+    /// The newest refresh token, if any.
+    pub refresh_token: Option<SecretString>,
+    /// Id of the refresh in flight, when `Refreshing`.
+    pub attempt: Option<String>,
+    /// When that refresh began.
+    pub attempt_started_at: Option<Timestamp>,
+    /// User name (UPN) of the person who signed in, from the id token.
+    pub signed_in_as: Option<String>,
+    /// Scopes actually granted, space-separated.
+    pub scopes: Option<String>,
+    /// Why a person must sign in again: the platform's own words.
+    pub reason: Option<String>,
+    /// When the row last changed.
+    pub updated_at: Timestamp,
+}
+
+/// Tokens as a token endpoint gave them, ready to be stored.
+#[derive(Clone, Debug)]
+pub struct NewTokens {
+    /// The access token.
+    pub access_token: SecretString,
+    /// When it expires, by our clock.
+    pub access_expires_at: Timestamp,
+    /// A rotated (or first) refresh token; `None`: keep the old one.
+    pub refresh_token: Option<SecretString>,
+    /// Scopes as granted, when the answer named them.
+    pub scopes: Option<String>,
+    /// User name from the id token, when there was one.
+    pub signed_in_as: Option<String>,
+}
