@@ -1,1 +1,5 @@
-//! (being built)
+//! One account's task. (being built)
+
+mod status;
+
+pub use status::AccountStatus;

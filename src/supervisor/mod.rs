@@ -1,1 +1,5 @@
-//! (being built)
+//! Wanted accounts = running accounts. (being built)
+
+mod handle;
+
+pub use handle::Handle;
