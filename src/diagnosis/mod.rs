@@ -23,4 +23,4 @@ mod status;
 
 pub use explain::explain;
 pub use failure::{Context, Failure};
-pub use status::{Diagnosis, LaneState, LaneStatus};
+pub use status::{Diagnosis, LaneExit, LaneState, LaneStatus};

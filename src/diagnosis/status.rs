@@ -79,3 +79,12 @@ impl LaneStatus {
         }
     }
 }
+
+/// Why a lane's task returned. Ordinary trouble never ends a lane: it waits or is parked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LaneExit {
+    /// It was told to stop.
+    Stopped,
+    /// Another node works for the account now (I11): stop, write nothing more.
+    LeaseLost,
+}
