@@ -99,7 +99,12 @@ impl Keeper {
     }
 
     async fn beat(&mut self) {
-        match self.store.node_beat(&self.node.id).await {
+        // Bounded on its own: the store may wait longer than this node may keep silent.
+        let beaten = match timeout(BEAT_EVERY, self.store.node_beat(&self.node.id)).await {
+            Ok(beaten) => beaten.map_err(|error| error.to_string()),
+            Err(_) => Err("no answer from the database".to_owned()),
+        };
+        match beaten {
             Ok(true) => self.last_beat = Instant::now(),
             Ok(false) => {
                 error!(node = %self.node.id, "another node declared this one dead; registering again");
