@@ -82,7 +82,11 @@ alive() { # pidfile word-in-its-command-line
 }
 
 # Ended, or ended and not yet collected by its parent (a zombie still answers signals).
-gone() { [ ! -e "/proc/$1" ] || [ -z "$(tr -d '\0' < "/proc/$1/cmdline" 2>/dev/null)" ]; }
+gone() { # pid
+  local stat
+  read -r stat 2>/dev/null < "/proc/$1/stat" || return 0
+  [[ ${stat##*) } == [ZX]* ]]
+}
 
 # Ask again until it answers. What is polled is always an answer in the part's own protocol.
 wait_until() { # seconds what command...
