@@ -1,1 +1,5 @@
-fn main() {}
+//! Integration tests: one binary, against the lab's real servers (`tests/lab/up`).
+//!
+//! The lab's address file is named by `MOTION_LAB`; `tests/run` sets all of it up.
+
+mod tidy;

@@ -1,0 +1,1 @@
+//! Bounds on what an IMAP server may send.
