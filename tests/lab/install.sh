@@ -5,6 +5,7 @@ install_missing() {
   local need=()
   command -v openssl >/dev/null || need+=(openssl)
   command -v python3 >/dev/null || need+=(python3)
+  command -v ps >/dev/null || need+=(procps)
   if wanted provider && ! provider_installed; then
     command -v npm >/dev/null || need+=(npm)
   fi
@@ -22,7 +23,7 @@ install_missing() {
   fi
   if [ ${#need[@]} -gt 0 ]; then
     say "installing ${need[*]} with apt (about a minute)"
-    install_debian "${need[@]}"
+    "$LAB_DIR/../../packaging/apt-install" "${need[@]}" 9>&-
   fi
   if wanted provider && ! provider_installed; then
     say "installing the provider and its Node from npm"
@@ -43,30 +44,4 @@ provider_node() {
 # Installed from this very lock file?
 provider_installed() {
   [ -x "$(provider_node)" ] && cmp -s "$LAB_DIR/provider/package-lock.json" "$LAB_DIR/provider/node_modules/.stamp"
-}
-
-# Debian's packages start their services with their own settings; the lab wants the programs only.
-install_debian() {
-  local log=$S/log/apt.log policy=/usr/sbin/policy-rc.d made=no unit
-  if [ ! -e $policy ]; then
-    printf '#!/bin/sh\nexit 101\n' > $policy; chmod 755 $policy; made=yes
-  fi
-  (
-    exec 9>&-
-    export DEBIAN_FRONTEND=noninteractive
-    echo "postfix postfix/main_mailer_type select No configuration" | debconf-set-selections
-    apt-get -o DPkg::Lock::Timeout=300 update -q
-    apt-get -o DPkg::Lock::Timeout=300 install -y -q --no-install-recommends "$@"
-  ) > "$log" 2>&1 < /dev/null || { [ $made = no ] || rm -f $policy; tail -n 20 "$log" >&2; die "apt-get could not install $* (above, all of it in $log)"; }
-  [ $made = no ] || rm -f $policy
-  if [ -d /run/systemd/system ]; then
-    # Nor at the next start of the machine: they were not there before.
-    for unit in "$@"; do
-      case $unit in
-        dovecot-core) systemctl disable --quiet dovecot.service dovecot.socket 2>/dev/null || true ;;
-        postfix) systemctl disable --quiet postfix.service 2>/dev/null || true ;;
-        mariadb-server) systemctl disable --quiet mariadb.service 2>/dev/null || true ;;
-      esac
-    done
-  fi
 }
