@@ -2,4 +2,5 @@
 //!
 //! The lab's address file is named by `MOTION_LAB`; `tests/run` sets all of it up.
 
+mod support;
 mod tidy;
