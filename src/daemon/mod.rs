@@ -1,1 +1,5 @@
 //! (being built)
+mod data_dir;
+mod reexec;
+mod signals;
+mod watchdog;

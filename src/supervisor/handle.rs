@@ -3,9 +3,10 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 
 use crate::{
     account::{AccountStatus, Ends},
@@ -27,6 +28,7 @@ pub struct Handle {
     shown: Arc<Mutex<BTreeMap<AccountId, Shown>>>,
     look: Arc<Notify>,
     look_at_leases: Arc<Notify>,
+    ticked: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Handle {
@@ -65,6 +67,16 @@ impl Handle {
             }
             Some(Shown::Still(_)) | None => false,
         }
+    }
+
+    /// How long the supervisor's loop has not come round: a proof of life. Zero before it runs.
+    pub fn silent(&self) -> Duration {
+        let ticked = *self.ticked.lock().unwrap_or_else(PoisonError::into_inner);
+        ticked.map_or(Duration::ZERO, |at| at.elapsed())
+    }
+
+    pub(super) fn tick(&self) {
+        *self.ticked.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
     pub(super) async fn asked_to_look(&self) {

@@ -24,12 +24,14 @@ use crate::{
     account::{AccountStatus, Ends},
     diagnosis::{Context, Failure, LaneExit, LaneState, LaneStatus, explain},
     lease::Held,
-    model::{Account, AccountId, Clock, Lease},
+    model::{Account, AccountId, Clock, Lease, fail_point},
     store::Store,
 };
 
 /// Looks this often even when nobody hinted.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// The loop comes round this often, which the watchdog takes as a proof of life.
+const TICK_EVERY: Duration = Duration::from_secs(5);
 /// While draining, stragglers are named this often.
 const NAME_EVERY: Duration = Duration::from_secs(5);
 
@@ -75,6 +77,7 @@ pub struct Supervisor<F> {
 
 enum Wake {
     Stop,
+    Tick,
     Look,
     Ended(Result<(TaskId, LaneExit), JoinError>),
 }
@@ -112,37 +115,46 @@ where
     /// Keeps wanted and running equal until `stop`; then stops all tasks, waits for them up to the drain
     /// time, aborts and awaits the rest. Returns how many had to be aborted.
     pub async fn run(mut self, stop: CancellationToken) -> usize {
+        let mut look_at = Instant::now();
         loop {
-            self.look().await;
-            match self.wait(&stop).await {
+            fail_point("supervisor.tick");
+            self.handle.tick();
+            if Instant::now() >= look_at {
+                self.look().await;
+                look_at = self.next_look();
+            }
+            match self.wait(&stop, look_at).await {
                 Wake::Stop => return self.drain().await,
-                Wake::Look => {}
-                Wake::Ended(ended) => self.judge(ended),
+                Wake::Tick => {}
+                Wake::Look => look_at = Instant::now(),
+                Wake::Ended(ended) => {
+                    self.judge(ended);
+                    look_at = Instant::now();
+                }
             }
         }
     }
 
-    async fn wait(&mut self, stop: &CancellationToken) -> Wake {
-        let next = self
-            .slots
-            .values()
-            .filter_map(|slot| match slot {
-                Slot::Resting { until } => Some(*until),
-                Slot::Running(_) | Slot::Stopping | Slot::Parked { .. } => None,
-            })
-            .min()
-            .map_or_else(
-                || Instant::now() + LOOK_EVERY,
-                |until| until.min(Instant::now() + LOOK_EVERY),
-            );
+    async fn wait(&mut self, stop: &CancellationToken, look_at: Instant) -> Wake {
+        let next = look_at.min(Instant::now() + TICK_EVERY);
         tokio::select! {
             biased;
             () = stop.cancelled() => Wake::Stop,
             Some(ended) = self.tasks.join_next_with_id() => Wake::Ended(ended),
             () = self.handle.asked_to_look() => Wake::Look,
             Ok(()) = self.held.changed() => Wake::Look,
-            () = sleep_until(next) => Wake::Look,
+            () = sleep_until(next) => Wake::Tick,
         }
+    }
+
+    /// When nobody hints: now and then, and when an account that panicked is due again.
+    fn next_look(&self) -> Instant {
+        let routine = Instant::now() + LOOK_EVERY;
+        let due = self.slots.values().filter_map(|slot| match slot {
+            Slot::Resting { until } => Some(*until),
+            Slot::Running(_) | Slot::Stopping | Slot::Parked { .. } => None,
+        });
+        due.fold(routine, Instant::min)
     }
 
     async fn look(&mut self) {

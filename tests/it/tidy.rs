@@ -48,7 +48,11 @@ fn sources() -> Vec<(String, String)> {
     paths
         .into_iter()
         .map(|path| {
-            let name = path.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
+            let name = path
+                .strip_prefix(root())
+                .unwrap()
+                .to_string_lossy()
+                .into_owned();
             let text = fs::read_to_string(&path).unwrap();
             (name, text)
         })
@@ -57,8 +61,14 @@ fn sources() -> Vec<(String, String)> {
 
 /// The source without comments, and without its test module, which may name anything.
 fn product_code(text: &str) -> String {
-    let code = text.split("\n#[cfg(test)]\nmod tests").next().unwrap_or(text);
-    code.lines().map(|line| line.split("//").next().unwrap_or("")).collect::<Vec<_>>().join("\n")
+    let code = text
+        .split("\n#[cfg(test)]\nmod tests")
+        .next()
+        .unwrap_or(text);
+    code.lines()
+        .map(|line| line.split("//").next().unwrap_or(""))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn row_of(module: &str) -> Option<usize> {
@@ -69,7 +79,9 @@ fn row_of(module: &str) -> Option<usize> {
 fn named_modules(code: &str) -> BTreeSet<String> {
     let mut named = BTreeSet::new();
     let word = |text: &str| -> String {
-        text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+        text.chars()
+            .take_while(|c| c.is_alphanumeric() || *c == '_')
+            .collect()
     };
     for (at, _) in code.match_indices("crate::") {
         let rest = &code[at + "crate::".len()..];
@@ -103,7 +115,11 @@ fn named_modules(code: &str) -> BTreeSet<String> {
 fn a_module_names_only_modules_of_lower_rows() {
     let mut wrong = Vec::new();
     for (name, text) in sources() {
-        let Some(module) = name.strip_prefix("src/").and_then(|n| n.split_once('/')).map(|(m, _)| m) else {
+        let Some(module) = name
+            .strip_prefix("src/")
+            .and_then(|n| n.split_once('/'))
+            .map(|(m, _)| m)
+        else {
             continue;
         };
         let row = row_of(module).unwrap_or_else(|| panic!("{name}: module {module} is in no row"));
@@ -115,7 +131,11 @@ fn a_module_names_only_modules_of_lower_rows() {
             }
         }
     }
-    assert!(wrong.is_empty(), "upward or sideways names:\n{}", wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "upward or sideways names:\n{}",
+        wrong.join("\n")
+    );
 }
 
 #[test]
@@ -135,8 +155,11 @@ fn every_file_opens_with_its_job_and_every_module_with_its_promises() {
         }
         let parts: Vec<&str> = name.split('/').collect();
         if let ["src", module, "mod.rs"] = parts[..] {
-            let needed: &[&str] =
-                if row_of(module) == Some(0) { &["# Promises"] } else { &["# Promises", "# When things fail"] };
+            let needed: &[&str] = if row_of(module) == Some(0) {
+                &["# Promises"]
+            } else {
+                &["# Promises", "# When things fail"]
+            };
             for heading in needed {
                 if !text.contains(&format!("//! {heading}")) {
                     wrong.push(format!("{name}: no heading `{heading}`"));
@@ -155,7 +178,11 @@ fn files_stay_small() {
         .filter(|(_, lines)| *lines > LONGEST)
         .map(|(name, lines)| format!("{name}: {lines} lines"))
         .collect();
-    assert!(long.is_empty(), "longer than {LONGEST} lines without tests:\n{}", long.join("\n"));
+    assert!(
+        long.is_empty(),
+        "longer than {LONGEST} lines without tests:\n{}",
+        long.join("\n")
+    );
 }
 
 #[test]
@@ -165,7 +192,10 @@ fn select_stands_only_in_functions_called_wait() {
         let mut function = String::new();
         for line in product_code(&text).lines() {
             if let Some((_, rest)) = line.split_once("fn ") {
-                function = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                function = rest
+                    .chars()
+                    .take_while(|c| c.is_alphanumeric() || *c == '_')
+                    .collect();
             }
             if line.contains("select!") && !line.contains("tokio::select! {") {
                 wrong.push(format!("{name}: {line}"));
@@ -184,12 +214,20 @@ fn no_test_is_switched_off() {
     files_below(&root().join("tests"), "rs", &mut paths);
     let mut texts: Vec<(String, String)> = paths
         .into_iter()
-        .map(|path| (path.to_string_lossy().into_owned(), fs::read_to_string(&path).unwrap()))
+        .map(|path| {
+            (
+                path.to_string_lossy().into_owned(),
+                fs::read_to_string(&path).unwrap(),
+            )
+        })
         .collect();
     texts.extend(sources());
     let ignored = concat!("#[", "ignore");
-    let wrong: Vec<&String> =
-        texts.iter().filter(|(_, text)| text.contains(ignored)).map(|(name, _)| name).collect();
+    let wrong: Vec<&String> = texts
+        .iter()
+        .filter(|(_, text)| text.contains(ignored))
+        .map(|(name, _)| name)
+        .collect();
     assert!(wrong.is_empty(), "{wrong:?}");
 }
 
@@ -197,7 +235,12 @@ fn no_test_is_switched_off() {
 fn rfcs(text: &str) -> BTreeSet<u32> {
     text.match_indices("RFC ")
         .filter_map(|(at, _)| {
-            text[at + 4..].chars().take_while(char::is_ascii_digit).collect::<String>().parse().ok()
+            text[at + 4..]
+                .chars()
+                .take_while(char::is_ascii_digit)
+                .collect::<String>()
+                .parse()
+                .ok()
         })
         .collect()
 }
@@ -205,11 +248,39 @@ fn rfcs(text: &str) -> BTreeSet<u32> {
 #[test]
 fn every_cited_rfc_is_in_the_readme_table_and_the_reverse() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    let table: BTreeSet<u32> =
-        readme.lines().filter(|line| line.starts_with("| RFC")).flat_map(rfcs).collect();
+    let table: BTreeSet<u32> = readme
+        .lines()
+        .filter(|line| line.starts_with("| RFC"))
+        .flat_map(rfcs)
+        .collect();
     let cited: BTreeSet<u32> = sources().iter().flat_map(|(_, text)| rfcs(text)).collect();
     let missing: Vec<_> = cited.difference(&table).collect();
     let unused: Vec<_> = table.difference(&cited).collect();
-    assert!(missing.is_empty(), "cited in src but not in the README's table of standards: {missing:?}");
-    assert!(unused.is_empty(), "in the README's table of standards but cited nowhere in src: {unused:?}");
+    assert!(
+        missing.is_empty(),
+        "cited in src but not in the README's table of standards: {missing:?}"
+    );
+    assert!(
+        unused.is_empty(),
+        "in the README's table of standards but cited nowhere in src: {unused:?}"
+    );
+}
+
+#[test]
+fn the_list_of_fail_points_is_the_list_of_those_in_the_code() {
+    let listed: BTreeSet<String> = motion_email::model::FAIL_POINTS
+        .iter()
+        .map(|name| (*name).to_owned())
+        .collect();
+    let mut used = BTreeSet::new();
+    for (_, text) in sources() {
+        for (at, call) in text.match_indices("fail_point(\"") {
+            let name: String = text[at + call.len()..]
+                .chars()
+                .take_while(|c| *c != '"')
+                .collect();
+            used.insert(name);
+        }
+    }
+    assert_eq!(listed, used);
 }
