@@ -40,4 +40,6 @@ pub use identity::Identity;
 pub use sign_in::{SignInSecrets, authorize_url, issuer_matches, missing_scope};
 
 #[cfg(test)]
+mod client_tests;
+#[cfg(test)]
 pub(crate) mod scripted;

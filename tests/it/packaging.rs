@@ -77,7 +77,7 @@ struct Stage {
 impl Stage {
     fn new() -> Self {
         let stage = Self {
-            dir: tempfile::tempdir().unwrap(),
+            dir: tempfile::tempdir().expect("a folder"),
         };
         stage.program("1");
         stage
@@ -92,7 +92,7 @@ impl Stage {
             .arg(self.dir.path().join("program"))
             .arg(version)
             .status()
-            .unwrap();
+            .expect("sh runs");
         assert!(wrote.success());
     }
 
@@ -101,7 +101,7 @@ impl Stage {
     }
 
     fn text(&self, name: &str) -> String {
-        fs::read_to_string(self.path(name)).unwrap()
+        fs::read_to_string(self.path(name)).expect("a file of the stage")
     }
 
     fn install(&self, action: &str) -> Output {
@@ -112,7 +112,7 @@ impl Stage {
             .arg(self.dir.path().join("root"))
             .arg(action)
             .output()
-            .unwrap()
+            .expect("the installer runs")
     }
 
     fn installs(&self, action: &str) -> String {
