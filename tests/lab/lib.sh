@@ -81,6 +81,13 @@ alive() { # pidfile word-in-its-command-line
   [ -r "/proc/$p/cmdline" ] && tr '\0' ' ' < "/proc/$p/cmdline" | grep -q -- "$2"
 }
 
+# Ended, or ended and not yet collected by its parent (a zombie still answers signals).
+gone() { # pid
+  local stat
+  read -r stat 2>/dev/null < "/proc/$1/stat" || return 0
+  [[ ${stat##*) } == [ZX]* ]]
+}
+
 # Ask again until it answers. What is polled is always an answer in the part's own protocol.
 wait_until() { # seconds what command...
   local end=$(( ${EPOCHREALTIME//[.,]/} + $1 * 1000000 )) what=$2
