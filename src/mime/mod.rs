@@ -1,1 +1,23 @@
-//! (being built)
+//! Read mail that strangers wrote, and write mail of our own. Pure.
+//!
+//! # Promises
+//! - Reading never fails on what a mail holds where any of it can be shown, never panics, and is
+//!   bounded: parts, depth, header block, addresses, text (I10). What was cut is marked.
+//! - What is read is safe to log, to store and to show as text: no control or direction-changing
+//!   characters in header values and file names, no paths, no NUL.
+//!
+//! # When things fail
+//! - A mail whose header block is unreadable is a [`ParseError`]; its raw bytes are kept all the same.
+//!
+//! # Does not know
+//! - Where mail comes from and goes to, the store, HTML cleaning.
+//!
+//! # Standards
+//! RFC 5322 (messages), RFC 2045 and RFC 2047 (MIME), RFC 2183 (dispositions).
+
+mod parse;
+mod parse_address;
+mod parse_part;
+mod parse_text;
+
+pub use parse::{ParseError, parse};

@@ -9,6 +9,7 @@ mod account;
 mod address;
 mod backoff;
 mod event;
+mod fail_point;
 mod failure;
 mod id;
 mod lease;
@@ -25,6 +26,7 @@ pub use account::{
 pub use address::{EmailAddress, InvalidAddress};
 pub use backoff::Backoff;
 pub use event::{EventKind, NewEvent, RecordedEvent};
+pub use fail_point::{FAIL_POINTS, fail_point};
 pub use failure::FailureClass;
 pub use id::{
     AccountId, CloudProviderId, ContactId, FolderId, Id, InteractionId, ListId, MessageId,

@@ -5,12 +5,12 @@
 //! - No connection goes to an address of this machine or its link unless the operator allowed that
 //!   host: the address that is connected to is checked, not only the name.
 //! - Certificates are checked against one shared set of roots, parsed once; TLS 1.2 is the least.
-//! - A peer cannot make us buffer more than `guard::Limits` says (I10).
+//! - A peer cannot make us buffer more than [`guard::Limits`] says (I10).
 //!
 //! # When things fail
 //! - Everything is a [`DialError`] that says what was being done to whom; its class says who acts.
 //! - A certificate that does not fit is told apart: wrong name, untrusted, expired.
-//! - A peer that breaks a limit gets its connection closed; see `guard::GuardError`.
+//! - A peer that breaks a limit gets its connection closed; see [`guard::GuardError`].
 //!
 //! # Does not know
 //! - What is spoken over the connection (but for IMAP's line and literal shape in [`guard`]), accounts,
@@ -25,6 +25,7 @@ mod dial;
 mod environment;
 mod error;
 pub mod guard;
+mod line;
 mod tls;
 
 #[cfg(test)]

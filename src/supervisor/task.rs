@@ -24,7 +24,7 @@ use crate::{
     account::{AccountStatus, Ends},
     diagnosis::{Context, Failure, LaneExit, LaneState, LaneStatus, explain},
     lease::Held,
-    model::{Account, AccountId, Clock, Lease},
+    model::{Account, AccountId, Clock, Lease, fail_point},
     store::Store,
 };
 
@@ -117,6 +117,7 @@ where
     pub async fn run(mut self, stop: CancellationToken) -> usize {
         let mut look_at = Instant::now();
         loop {
+            fail_point("supervisor.tick");
             self.handle.tick();
             if Instant::now() >= look_at {
                 self.look().await;

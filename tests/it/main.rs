@@ -2,5 +2,12 @@
 //!
 //! The lab's address file is named by `MOTION_LAB`; `tests/run` sets all of it up.
 
+mod faults;
+mod kills;
+mod operator;
+mod packaging;
+mod refusals;
+mod spine;
 mod support;
 mod tidy;
+mod tokens;

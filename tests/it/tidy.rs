@@ -265,3 +265,22 @@ fn every_cited_rfc_is_in_the_readme_table_and_the_reverse() {
         "in the README's table of standards but cited nowhere in src: {unused:?}"
     );
 }
+
+#[test]
+fn the_list_of_fail_points_is_the_list_of_those_in_the_code() {
+    let listed: BTreeSet<String> = motion_email::model::FAIL_POINTS
+        .iter()
+        .map(|name| (*name).to_owned())
+        .collect();
+    let mut used = BTreeSet::new();
+    for (_, text) in sources() {
+        for (at, call) in text.match_indices("fail_point(\"") {
+            let name: String = text[at + call.len()..]
+                .chars()
+                .take_while(|c| *c != '"')
+                .collect();
+            used.insert(name);
+        }
+    }
+    assert_eq!(listed, used);
+}

@@ -10,22 +10,37 @@ use serde_json::json;
 use crate::support::{CuttingProxy, Daemon, Engine, eventually, mail};
 
 fn seconds(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+    std::env::var(name)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(default)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_cut_at_token_expiry_cost_no_error_line_and_no_late_mail() {
-    let (life, run) = (seconds("MOTION_TOKEN_SECONDS", 8), seconds("MOTION_TOKEN_RUN", 40));
+    let (life, run) = (
+        seconds("MOTION_TOKEN_SECONDS", 8),
+        seconds("MOTION_TOKEN_RUN", 40),
+    );
     let daemon = Daemon::start(Engine::Sqlite, &[]).await;
     let proxy = CuttingProxy::imap(&daemon.lab).await;
     let user = daemon.lab.fresh_mailbox("hourly");
     let list = daemon.add_list().await;
-    let (provider, client) = daemon.add_provider(&user, u32::try_from(life).expect("seconds")).await;
-    let mut body = daemon.account_body(list, "TOKEN", &user, json!({
-        "authentication": "modern", "CloudProviderId": provider, "username": user,
-    }));
+    let (provider, client) = daemon
+        .add_provider(&user, u32::try_from(life).expect("seconds"))
+        .await;
+    let mut body = daemon.account_body(
+        list,
+        "TOKEN",
+        &user,
+        json!({
+            "authentication": "modern", "CloudProviderId": provider, "username": user,
+        }),
+    );
     body["imap"]["port"] = json!(proxy.port);
-    let account = daemon.api.post("/api/mail/accounts", &body).await["id"].as_i64().expect("id");
+    let account = daemon.api.post("/api/mail/accounts", &body).await["id"]
+        .as_i64()
+        .expect("id");
     daemon.wait_lane(account, "inbound", "ready").await;
 
     let mut lmtp = mail::Lmtp::open(&daemon.lab).await;
@@ -33,25 +48,47 @@ async fn connections_cut_at_token_expiry_cost_no_error_line_and_no_late_mail() {
     let mut delivered = 0u64;
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(run) {
-        let text = mail::plain_mail("c@customer.example", &user, &format!("t{delivered}@x.example"), "Q", "x");
+        let text = mail::plain_mail(
+            "c@customer.example",
+            &user,
+            &format!("t{delivered}@x.example"),
+            "Q",
+            "x",
+        );
         lmtp.deliver("c@customer.example", &user, &text).await;
         delivered += 1;
         let taken = Instant::now();
         let path = format!("/api/mail/messages?AccountId={account}&limit=1");
-        eventually("the mail is in the store", Duration::from_secs(10), || async {
-            let count = daemon.api.get(&path).await["count"].as_u64();
-            if count == Some(delivered) { Ok(()) } else { Err(format!("{count:?} of {delivered}")) }
-        })
+        eventually(
+            "the mail is in the store",
+            Duration::from_secs(10),
+            || async {
+                let count = daemon.api.get(&path).await["count"].as_u64();
+                if count == Some(delivered) {
+                    Ok(())
+                } else {
+                    Err(format!("{count:?} of {delivered}"))
+                }
+            },
+        )
         .await;
         latest = latest.max(taken.elapsed());
     }
-    let refreshes = daemon.lab.counters().await["refreshesByClient"][&client].as_u64().unwrap_or(0);
+    let refreshes = daemon.lab.counters().await["refreshesByClient"][&client]
+        .as_u64()
+        .unwrap_or(0);
     println!(
         "{delivered} mails in {run} s, tokens of {life} s: {refreshes} refreshes, {} connections cut at expiry, latest arrival {latest:?}",
         proxy.cuts()
     );
-    assert!(refreshes >= run / life, "{refreshes} refreshes in {run} s with tokens of {life} s");
-    assert!(latest <= Duration::from_secs(2), "an arrival took {latest:?}");
+    assert!(
+        refreshes >= run / life,
+        "{refreshes} refreshes in {run} s with tokens of {life} s"
+    );
+    assert!(
+        latest <= Duration::from_secs(2),
+        "an arrival took {latest:?}"
+    );
     assert_eq!(daemon.error_log(), "", "no error line");
     // Ended sessions are replaced before their token dies, so the proxy has nothing left to cut.
 }

@@ -31,6 +31,10 @@ pub struct Daemon {
     folder: tempfile::TempDir,
     database: Option<String>,
     settings: Vec<(String, String)>,
+    /// Variables of the process's own environment.
+    pub environment: Vec<(String, String)>,
+    /// A command that starts the daemon, e.g. `strace -D …`; it must keep the process id.
+    pub wrapper: Vec<String>,
     child: Option<Child>,
 }
 
@@ -82,6 +86,8 @@ impl Daemon {
             folder,
             database,
             settings: all,
+            environment: Vec::new(),
+            wrapper: Vec::new(),
             child: None,
         };
         daemon.write_settings();
@@ -140,10 +146,17 @@ impl Daemon {
             .append(true)
             .open(self.path("stderr"))
             .expect("stderr file");
-        let child = Command::new(binary())
-            .args(["run", "--env-file"])
-            .arg(self.env_file())
+        let mut words: Vec<std::ffi::OsString> = self.wrapper.iter().map(Into::into).collect();
+        words.extend([
+            binary().into(),
+            "run".into(),
+            "--env-file".into(),
+            self.env_file().into(),
+        ]);
+        let child = Command::new(&words[0])
+            .args(&words[1..])
             .env_remove("NOTIFY_SOCKET")
+            .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::from(errors.try_clone().expect("clone")))
             .stderr(Stdio::from(errors))
@@ -183,6 +196,13 @@ impl Daemon {
             child.kill().expect("kill");
             child.wait().expect("wait");
         }
+    }
+
+    /// Whether the process has ended by itself (or was never started).
+    pub fn has_ended(&mut self) -> bool {
+        self.child
+            .as_mut()
+            .is_none_or(|child| child.try_wait().expect("wait").is_some())
     }
 
     /// Sends a signal by name, e.g. `HUP`.

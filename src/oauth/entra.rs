@@ -1,0 +1,168 @@
+//! What a refusal asks of whom: one table over the platform's words and numbers.
+//!
+//! Microsoft says that programs should go by `error` and that numbers may change; yet one word,
+//! `invalid_grant`, covers a dead grant, a policy that an administrator can lift while the grant stays
+//! good, and trouble that passes by itself. So a number from the published list decides where it is
+//! known, and the word decides everywhere else (learn.microsoft.com, "Microsoft Entra authentication and
+//! authorization error codes"; Google knows the words only).
+
+use std::time::Duration;
+
+use super::error::Refusal;
+
+/// What to do about a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The grant is dead: a person has to sign in (again).
+    SignIn,
+    /// An administrator has to change something; the refresh token survives.
+    Administrator,
+    /// Passing trouble.
+    Retry,
+    /// Stay away for this long.
+    Hold(Duration),
+}
+
+/// After "client request loop detected": several minutes.
+const LOOP_HOLD: Duration = Duration::from_secs(10 * 60);
+/// After a lock-out or a throttled tenant.
+const LONG_HOLD: Duration = Duration::from_secs(15 * 60);
+
+/// Judges a refusal: the first number the table knows, else the finer word, else the word.
+pub fn verdict(refusal: &Refusal) -> Verdict {
+    refusal
+        .codes
+        .iter()
+        .find_map(|&code| by_code(code))
+        .or_else(|| refusal.suberror.as_deref().and_then(by_suberror))
+        .unwrap_or_else(|| by_error(&refusal.error, refusal.status))
+}
+
+fn by_code(code: u32) -> Option<Verdict> {
+    Some(match code {
+        // Our requests looked like a loop to Microsoft: being quiet is the only cure.
+        50196 => Verdict::Hold(LOOP_HOLD),
+        // Smart lock-out; tenant throttled.
+        50053 | 90055 => Verdict::Hold(LONG_HOLD),
+        // Directory unavailable, timeouts, throttled helpers, service faults.
+        40010 | 50000 | 50033 | 50087 | 50088 | 50166 | 70012 | 80002 | 80014 | 90006 | 90012
+        | 90024 | 90033 | 90036 | 90090 | 90092 => Verdict::Retry,
+        // Client secret or certificate: expired, wrong, missing, not wanted.
+        70002 | 700025 | 700027 | 700030 | 7000215 | 7000218 | 7000222 => Verdict::Administrator,
+        // Application disabled or not found; tenant or cloud wrong; endpoint does not fit the application.
+        50194 | 70001 | 90002 | 90038 | 90043 | 90124 | 90130 | 700005 | 700011 | 700016 | 900382
+        | 900432 | 1000031 | 7000112 | 9001023 | 9002332 => Verdict::Administrator,
+        // Redirect URI; resource or licence missing; permission or scope not registered; admin consent.
+        50001 | 50011 | 65005 | 70004 | 70011 | 28002 | 28003 | 90008 | 90094 | 90095 | 90099
+        | 500011 | 650052 | 650053 | 650054 | 650056 | 650057 | 700022 | 700023 | 900971 => {
+            Verdict::Administrator
+        }
+        // Tenant restrictions, account disabled, not assigned to the application.
+        50057 | 50105 | 500021 | 500022 | 500212 | 500213 => Verdict::Administrator,
+        // Conditional Access: device, approved app, location, risk. Lifted by policy, not by signing in.
+        50097 | 50129 | 50131 | 50135 | 50155 | 50187 | 53000 | 53001 | 53002 | 53003 | 53004
+        | 53005 | 53011 | 530032 | 530034 | 530035 => Verdict::Administrator,
+        // Malformed request: our mistake or a proxy's.
+        90004 | 90013 | 90014 | 90023 | 90056 | 90100 | 900144 | 900561 | 9002313 => {
+            Verdict::Administrator
+        }
+        // Grant expired, revoked, idle too long, of another client; sign-in frequency; password changed.
+        50089 | 50132 | 50133 | 50173 | 54005 | 70000 | 70008 | 70043 | 700082 | 700084 => {
+            Verdict::SignIn
+        }
+        // Interaction wanted: consent, MFA, password, session, another account, PKCE mix-up.
+        16000 | 16003 | 50014 | 50020 | 50034 | 50055 | 50056 | 50058 | 50064 | 50072 | 50074
+        | 50076 | 50078 | 50079 | 50126 | 50144 | 50147 | 50158 | 50161 | 51004 | 65001 | 65004
+        | 90072 | 500208 | 501481 | 501491 | 700020 => Verdict::SignIn,
+        _ => return None,
+    })
+}
+
+fn by_suberror(suberror: &str) -> Option<Verdict> {
+    match suberror {
+        "bad_token" | "token_expired" | "user_password_expired" | "consent_required"
+        | "basic_action" | "additional_action" => Some(Verdict::SignIn),
+        "protection_policy_required" | "device_authentication_failed" | "client_mismatch" => {
+            Some(Verdict::Administrator)
+        }
+        _ => None,
+    }
+}
+
+fn by_error(error: &str, status: u16) -> Verdict {
+    match error {
+        "invalid_grant" | "interaction_required" | "login_required" | "consent_required"
+        | "access_denied" => Verdict::SignIn,
+        "temporarily_unavailable" | "server_error" => Verdict::Retry,
+        // invalid_client, unauthorized_client, invalid_scope, invalid_request, invalid_resource,
+        // unsupported_grant_type and words we do not know: no retry of ours will cure them.
+        _ if status < 500 => Verdict::Administrator,
+        _ => Verdict::Retry,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(error: &str, codes: &[u32], suberror: Option<&str>) -> Refusal {
+        Refusal {
+            status: 400,
+            error: error.into(),
+            description: String::new(),
+            codes: codes.to_vec(),
+            suberror: suberror.map(Into::into),
+            trace_id: None,
+            correlation_id: None,
+        }
+    }
+
+    #[test]
+    fn numbers_decide_where_they_are_known() {
+        let check = |codes: &[u32], expected: Verdict| {
+            assert_eq!(
+                verdict(&refusal("invalid_grant", codes, None)),
+                expected,
+                "{codes:?}"
+            );
+        };
+        check(&[70008], Verdict::SignIn);
+        check(&[700082], Verdict::SignIn);
+        check(&[50173], Verdict::SignIn);
+        check(&[50076], Verdict::SignIn);
+        check(&[7000222], Verdict::Administrator);
+        check(&[7000215], Verdict::Administrator);
+        check(&[53003], Verdict::Administrator);
+        check(&[50057], Verdict::Administrator);
+        check(&[90033], Verdict::Retry);
+        check(&[90024], Verdict::Retry);
+        check(&[50196], Verdict::Hold(LOOP_HOLD));
+        check(&[90055], Verdict::Hold(LONG_HOLD));
+        check(&[1, 90033], Verdict::Retry);
+        check(&[50196, 70008], Verdict::Hold(LOOP_HOLD));
+        check(&[123_456_789], Verdict::SignIn);
+    }
+
+    #[test]
+    fn words_decide_where_there_are_no_numbers() {
+        let check = |error: &str, suberror: Option<&str>, expected: Verdict| {
+            let judged = verdict(&refusal(error, &[], suberror));
+            assert_eq!(judged, expected, "{error} {suberror:?}");
+        };
+        check("invalid_grant", None, Verdict::SignIn);
+        check("interaction_required", None, Verdict::SignIn);
+        check("consent_required", None, Verdict::SignIn);
+        check("invalid_client", None, Verdict::Administrator);
+        check("unauthorized_client", None, Verdict::Administrator);
+        check("invalid_scope", None, Verdict::Administrator);
+        check("something_new", None, Verdict::Administrator);
+        check("temporarily_unavailable", None, Verdict::Retry);
+        check("server_error", None, Verdict::Retry);
+        check("invalid_grant", Some("bad_token"), Verdict::SignIn);
+        check(
+            "invalid_grant",
+            Some("protection_policy_required"),
+            Verdict::Administrator,
+        );
+    }
+}

@@ -1,0 +1,222 @@
+//! What can go wrong between us and a token endpoint, and who acts next.
+
+use std::time::Duration;
+
+use crate::model::FailureClass;
+
+use super::entra::{self, Verdict};
+
+/// Longest wait that a platform may ask of us.
+const LONGEST_HOLD: Duration = Duration::from_secs(3600);
+/// The wait when a platform throttles without saying for how long (what Microsoft's own library does).
+const UNSAID_HOLD: Duration = Duration::from_secs(60);
+/// Bytes kept of any text that a platform sent.
+pub(super) const TEXT_LIMIT: usize = 1024;
+
+/// The platform's refusal in its own words (RFC 6749 §5.2, with Microsoft's additions).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// HTTP status of the answer.
+    pub status: u16,
+    /// The `error` word, e.g. `invalid_grant`.
+    pub error: String,
+    /// The description, at most 1 KiB, control characters escaped; empty where there was none.
+    pub description: String,
+    /// Microsoft's numbers (AADSTS…), most specific first; empty elsewhere.
+    pub codes: Vec<u32>,
+    /// Microsoft's finer word, e.g. `bad_token`.
+    pub suberror: Option<String>,
+    /// What Microsoft's support asks for.
+    pub trace_id: Option<String>,
+    /// What Microsoft's support asks for.
+    pub correlation_id: Option<String>,
+}
+
+/// How far we got towards a platform that gave no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// The name did not resolve.
+    Name,
+    /// No connection (refused, no route, proxy refused).
+    Connect,
+    /// The certificate is not one we trust, or not for this name: often a proxy that inspects TLS.
+    Certificate,
+    /// No complete answer within the configured time.
+    TimedOut,
+    /// The line broke before the answer was complete.
+    Broken,
+}
+
+impl Reach {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Name => "its name does not resolve",
+            Self::Connect => "no connection",
+            Self::Certificate => "its certificate is not trusted",
+            Self::TimedOut => "no answer in time",
+            Self::Broken => "the line broke",
+        }
+    }
+}
+
+/// Why there are no tokens. Cloneable, so that everybody who waits for one request learns its outcome.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OauthError {
+    /// What an administrator entered cannot be used; no request was made.
+    #[error("the cloud provider's {field} cannot be used: {detail}")]
+    Configuration {
+        /// The field, in an operator's words.
+        field: &'static str,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// The platform understood and refused.
+    #[error("the identity platform refused with {}: {}", .0.error, .0.description)]
+    Refused(Box<Refusal>),
+    /// The platform asks us to slow down (HTTP 429).
+    #[error("the identity platform asks to slow down")]
+    Throttled {
+        /// For how long, if it said so; at most an hour.
+        retry_after: Option<Duration>,
+    },
+    /// The platform answered that it is not well (HTTP 5xx, 408).
+    #[error("the identity platform answered {status}")]
+    Unavailable {
+        /// HTTP status.
+        status: u16,
+        /// For how long to stay away, if it said so; at most an hour.
+        retry_after: Option<Duration>,
+    },
+    /// There was no answer.
+    #[error("the identity platform cannot be reached: {}: {detail}", .reach.as_str())]
+    Unreachable {
+        /// How far we got.
+        reach: Reach,
+        /// The system's words.
+        detail: String,
+    },
+    /// An answer that is no token answer (a proxy's page, a redirect, a token with line ends, too long).
+    /// Nothing of its body is kept.
+    #[error("the identity platform's answer (status {status}) is unusable: {what}")]
+    Nonsense {
+        /// HTTP status.
+        status: u16,
+        /// What is wrong with it.
+        what: String,
+    },
+}
+
+impl OauthError {
+    /// Who acts next. `OperatorMustAct` covers both a new sign-in and an administrator's change;
+    /// [`OauthError::needs_sign_in`] tells them apart.
+    pub fn class(&self) -> FailureClass {
+        match self {
+            Self::Configuration { .. } => FailureClass::OperatorMustAct,
+            Self::Refused(refusal) => match entra::verdict(refusal) {
+                Verdict::SignIn | Verdict::Administrator => FailureClass::OperatorMustAct,
+                Verdict::Retry => FailureClass::RetryLater,
+                Verdict::Hold(time) => FailureClass::HoldFor(time),
+            },
+            Self::Throttled { retry_after } => {
+                FailureClass::HoldFor(retry_after.unwrap_or(UNSAID_HOLD).min(LONGEST_HOLD))
+            }
+            Self::Unavailable { retry_after, .. } => match retry_after {
+                Some(time) => FailureClass::HoldFor((*time).min(LONGEST_HOLD)),
+                None => FailureClass::RetryLater,
+            },
+            Self::Unreachable { reach, .. } => match reach {
+                Reach::Certificate => FailureClass::OperatorMustAct,
+                Reach::Name | Reach::Connect | Reach::TimedOut | Reach::Broken => {
+                    FailureClass::RetryLater
+                }
+            },
+            Self::Nonsense { .. } => FailureClass::RetryLater,
+        }
+    }
+
+    /// Whether only a person who signs in again can help.
+    pub fn needs_sign_in(&self) -> bool {
+        matches!(self, Self::Refused(refusal) if entra::verdict(refusal) == Verdict::SignIn)
+    }
+}
+
+/// Text from a peer, made safe to show: control characters escaped, `TEXT_LIMIT` bytes at most.
+pub(super) fn clean(text: &str) -> String {
+    let mut clean = String::new();
+    for letter in text.trim().chars() {
+        let shown = if letter.is_control() || is_bidi_control(letter) {
+            letter.escape_default().to_string()
+        } else {
+            letter.to_string()
+        };
+        if clean.len() + shown.len() > TEXT_LIMIT {
+            break;
+        }
+        clean.push_str(&shown);
+    }
+    clean
+}
+
+/// Characters that reorder the text around them.
+fn is_bidi_control(letter: char) -> bool {
+    matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peers_text_is_escaped_and_bounded() {
+        assert_eq!(clean(" a\r\nb\u{1b}[31m\u{202e}c "), "a\\r\\nb\\u{1b}[31m\\u{202e}c");
+        assert_eq!(clean(&"\n".repeat(10_000)), "");
+        assert_eq!(clean(&format!("x{}", "é".repeat(10_000))).len(), TEXT_LIMIT - 1);
+    }
+
+    #[test]
+    fn each_kind_of_failure_says_who_acts_next() {
+        let check = |error: OauthError, class: FailureClass| assert_eq!(error.class(), class, "{error}");
+        let seconds = Duration::from_secs;
+        check(
+            OauthError::Throttled { retry_after: None },
+            FailureClass::HoldFor(seconds(60)),
+        );
+        check(
+            OauthError::Throttled {
+                retry_after: Some(seconds(1_000_000)),
+            },
+            FailureClass::HoldFor(LONGEST_HOLD),
+        );
+        check(
+            OauthError::Unavailable {
+                status: 503,
+                retry_after: None,
+            },
+            FailureClass::RetryLater,
+        );
+        check(
+            OauthError::Unavailable {
+                status: 503,
+                retry_after: Some(seconds(7)),
+            },
+            FailureClass::HoldFor(seconds(7)),
+        );
+        for (reach, class) in [
+            (Reach::Name, FailureClass::RetryLater),
+            (Reach::Connect, FailureClass::RetryLater),
+            (Reach::TimedOut, FailureClass::RetryLater),
+            (Reach::Broken, FailureClass::RetryLater),
+            (Reach::Certificate, FailureClass::OperatorMustAct),
+        ] {
+            let detail = String::new();
+            check(OauthError::Unreachable { reach, detail }, class);
+        }
+        check(
+            OauthError::Nonsense {
+                status: 200,
+                what: "a page".into(),
+            },
+            FailureClass::RetryLater,
+        );
+    }
+}

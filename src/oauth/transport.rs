@@ -1,0 +1,132 @@
+//! One HTTP request to a token endpoint, with every bound on it.
+
+use std::{error::Error, time::Duration};
+
+use chrono::DateTime;
+use oauth2::{HttpRequest, HttpResponse};
+use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
+
+use super::{
+    OauthError,
+    error::{Reach, clean},
+};
+
+/// Bytes of an answer that are read; token answers are some kilobytes.
+pub(super) const BODY_LIMIT: usize = 256 * 1024;
+
+/// Sends the request and reads the whole answer. Statuses that say nothing about the request itself
+/// (throttling, an ill server, a redirect) become errors here; the others are for the caller to read.
+///
+/// Bounded by the client's timeout. If dropped, the request may have been acted on all the same.
+pub(super) async fn send(
+    http: &reqwest::Client,
+    request: HttpRequest,
+) -> Result<HttpResponse, OauthError> {
+    let request = reqwest::Request::try_from(request).map_err(|error| OauthError::Nonsense {
+        status: 0,
+        what: format!("the request could not be made: {}", error.without_url()),
+    })?;
+    let mut response = http.execute(request).await.map_err(unreachable)?;
+    let status = response.status();
+    let retry_after = retry_after(response.headers());
+    match status.as_u16() {
+        429 => return Err(OauthError::Throttled { retry_after }),
+        // RFC 6749 §5.2 refuses with 400 or 401 only; these are about the server, not about us.
+        408 | 425 | 500..=599 => {
+            return Err(OauthError::Unavailable {
+                status: status.as_u16(),
+                retry_after,
+            });
+        }
+        300..=399 => {
+            return Err(OauthError::Nonsense {
+                status: status.as_u16(),
+                what: "a redirect, which is never followed".to_owned(),
+            });
+        }
+        _ => {}
+    }
+    let mut body = Vec::new();
+    while let Some(part) = response.chunk().await.map_err(unreachable)? {
+        if body.len() + part.len() > BODY_LIMIT {
+            return Err(OauthError::Nonsense {
+                status: status.as_u16(),
+                what: format!("longer than {BODY_LIMIT} bytes"),
+            });
+        }
+        body.extend_from_slice(&part);
+    }
+    let mut answer = HttpResponse::new(body);
+    *answer.status_mut() = status;
+    *answer.headers_mut() = std::mem::take(response.headers_mut());
+    Ok(answer)
+}
+
+/// `Retry-After` in seconds, or as a date measured against the answer's own `Date` (RFC 9110 §10.2.3),
+/// so that no clock of ours is involved.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let wanted = text(RETRY_AFTER)?.trim();
+    if let Ok(seconds) = wanted.parse::<u64>() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let until = DateTime::parse_from_rfc2822(wanted).ok()?;
+    let now = DateTime::parse_from_rfc2822(text(DATE)?).ok()?;
+    (until - now).to_std().ok()
+}
+
+fn unreachable(error: reqwest::Error) -> OauthError {
+    let error = error.without_url();
+    let mut detail = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        detail = format!("{detail}: {cause}");
+        source = cause.source();
+    }
+    let reach = if error.is_timeout() {
+        Reach::TimedOut
+    } else if error.is_dns() {
+        Reach::Name
+    } else if detail.contains("certificate") {
+        // OpenSSL's words; native-tls gives no code of its own.
+        Reach::Certificate
+    } else if error.is_connect() {
+        Reach::Connect
+    } else {
+        Reach::Broken
+    };
+    OauthError::Unreachable {
+        reach,
+        detail: clean(&detail),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_read_as_seconds_and_as_a_date() {
+        let check = |retry: &str, date: Option<&str>, expected: Option<u64>| {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, retry.parse().unwrap());
+            if let Some(date) = date {
+                headers.insert(DATE, date.parse().unwrap());
+            }
+            assert_eq!(
+                retry_after(&headers),
+                expected.map(Duration::from_secs),
+                "{retry} {date:?}"
+            );
+        };
+        let noon = Some("Mon, 23 Nov 2026 12:00:00 GMT");
+        check("120", None, Some(120));
+        check(" 7 ", noon, Some(7));
+        check("Mon, 23 Nov 2026 12:00:30 GMT", noon, Some(30));
+        check("Mon, 23 Nov 2026 11:00:00 GMT", noon, None);
+        check("Mon, 23 Nov 2026 12:00:30 GMT", None, None);
+        check("-1", noon, None);
+        check("soon", noon, None);
+        assert_eq!(retry_after(&HeaderMap::new()), None);
+    }
+}

@@ -1,0 +1,149 @@
+//! Bad inputs 65 and 68: a start that cannot work is refused with one clear line for each mistake, and odd
+//! surroundings are either refused so or do no harm.
+
+use std::{
+    os::unix::fs::PermissionsExt as _,
+    process::{Command, Output, Stdio},
+};
+
+use sqlx::{Connection as _, Executor as _};
+
+use crate::support::{Daemon, Engine, daemon::binary};
+
+/// Runs the daemon, which must end by itself, and gives what it said.
+fn refused(daemon: &Daemon, environment: &[(&str, &str)]) -> Output {
+    let output = Command::new("timeout")
+        .args(["20"])
+        .arg(binary())
+        .args(["run", "--env-file"])
+        .arg(daemon.env_file())
+        .envs(environment.iter().copied())
+        .stdin(Stdio::null())
+        .output()
+        .expect("runs");
+    assert!(!output.status.success(), "it started: {output:?}");
+    assert_ne!(output.status.code(), Some(124), "it did not end by itself");
+    output
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_input_65_every_mistake_of_the_settings_is_named_at_once() {
+    let daemon = Daemon::prepare(Engine::Sqlite, &[]).await;
+    let mistakes = "XC_EMAIL_LISTN=1\nXC_EMAIL_DRAIN=-5s\nXC_EMAIL_IDLE_REISSUE=0\nXC_DEBUG_LEVEL=INFO\n\
+                    XC_DEBUG_LEVEL=DEBUG\nXC_EMAIL_DATABASE_URL=postgres://user:hunter2@x/y\n";
+    std::fs::write(daemon.env_file(), mistakes).expect("env file");
+    let output = refused(&daemon, &[]);
+    let text = said(&output);
+    assert_eq!(output.status.code(), Some(78), "{text}");
+    for (line, key) in [
+        (1, "XC_EMAIL_LISTN"),
+        (2, "XC_EMAIL_DRAIN"),
+        (3, "XC_EMAIL_IDLE_REISSUE"),
+        (5, "XC_DEBUG_LEVEL"),
+        (6, "XC_EMAIL_DATABASE_URL"),
+    ] {
+        let found = text
+            .lines()
+            .filter(|said| said.contains(&format!("motion-email.env:{line}: {key}")))
+            .count();
+        assert_eq!(found, 1, "one line for line {line} ({key}):\n{text}");
+    }
+    assert!(!text.contains("hunter2"), "no password is shown:\n{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_input_65_a_key_file_that_others_may_read_is_refused() {
+    let mut daemon = Daemon::start(Engine::Sqlite, &[]).await;
+    daemon.stop().await;
+    let key = std::path::Path::new(daemon.setting("XC_EMAIL_DATA_DIR")).join("key");
+    let mode = std::fs::metadata(&key)
+        .expect("the key file")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600, "made 0600 at first start");
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).expect("chmod");
+    let text = said(&refused(&daemon, &[]));
+    assert!(
+        text.contains(key.to_str().expect("path")) && text.contains("chmod"),
+        "{text}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_input_65_a_second_daemon_in_the_same_data_directory_is_refused() {
+    let mut daemon = Daemon::start(Engine::Sqlite, &[]).await;
+    let text = said(&refused(&daemon, &[]));
+    assert!(text.contains("another motion-email works in"), "{text}");
+    assert!(
+        daemon.stop().await.success(),
+        "the first one is not disturbed"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_with_tables_of_others_is_refused() {
+    let daemon = Daemon::prepare(Engine::MariaDb, &[]).await;
+    let mut connection = sqlx::MySqlConnection::connect(daemon.setting("XC_EMAIL_DATABASE_URL"))
+        .await
+        .expect("MariaDB");
+    connection
+        .execute("CREATE TABLE invoices (id BIGINT PRIMARY KEY)")
+        .await
+        .expect("table");
+    let text = said(&refused(&daemon, &[]));
+    assert!(
+        text.contains("invoices") && text.contains("of its own"),
+        "{text}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_input_68_odd_surroundings_are_refused_clearly_or_do_no_harm() {
+    // Clear refusals.
+    let mut daemon = Daemon::prepare(
+        Engine::Sqlite,
+        &[("XC_EMAIL_CA_FILE", "/nonexistent/ca.pem")],
+    )
+    .await;
+    let text = said(&refused(&daemon, &[]));
+    assert!(
+        text.contains("XC_EMAIL_CA_FILE") && text.contains("/nonexistent/ca.pem"),
+        "{text}"
+    );
+    let empty = daemon.path("empty.pem");
+    std::fs::write(&empty, "").expect("file");
+    daemon.change_setting("XC_EMAIL_CA_FILE", empty.to_str().expect("path"));
+    let text = said(&refused(&daemon, &[]));
+    assert!(
+        text.contains("XC_EMAIL_CA_FILE") && text.contains("certificate"),
+        "{text}"
+    );
+    daemon.change_setting(
+        "XC_EMAIL_CA_FILE",
+        daemon.lab.get("CA_FILE").to_owned().as_str(),
+    );
+    let good_data = daemon.setting("XC_EMAIL_DATA_DIR").to_owned();
+    daemon.change_setting("XC_EMAIL_DATA_DIR", "/proc/no-such-place");
+    let text = said(&refused(&daemon, &[]));
+    assert!(
+        text.contains("XC_EMAIL_DATA_DIR") || text.contains("/proc/no-such-place"),
+        "{text}"
+    );
+    daemon.change_setting("XC_EMAIL_DATA_DIR", &good_data);
+    // No harm.
+    daemon.environment = [
+        ("TZ", "Not/AZone"),
+        ("LANG", "C"),
+        ("LC_ALL", "C"),
+        ("HOME", "/nonexistent"),
+    ]
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .to_vec();
+    daemon.launch().await;
+    assert_eq!(daemon.error_log(), "");
+    assert!(daemon.stop().await.success());
+}
