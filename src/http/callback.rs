@@ -54,7 +54,9 @@ fn welcome(signed_in: &SignedIn) -> Response {
         StatusCode::OK,
         "You are signed in",
         &[
-            &format!("You are signed in{who}. Mail of the accounts that use this cloud provider flows from now on."),
+            &format!(
+                "You are signed in{who}. Mail of the accounts that use this cloud provider flows from now on."
+            ),
             "You can close this window.",
         ],
         None,
@@ -98,12 +100,15 @@ fn words(error: &SignInError) -> (StatusCode, String, &'static str) {
         ),
         SignInError::OtherService | SignInError::OtherIssuer => (
             StatusCode::BAD_REQUEST,
-            "The answer comes from another platform than the one the sign-in was begun with.".to_owned(),
+            "The answer comes from another platform than the one the sign-in was begun with."
+                .to_owned(),
             AGAIN,
         ),
         SignInError::Refused { error, description } => (
             StatusCode::BAD_REQUEST,
-            format!("The platform refused the sign-in. Its words: \u{201c}{error}\u{201d} {description}"),
+            format!(
+                "The platform refused the sign-in. Its words: \u{201c}{error}\u{201d} {description}"
+            ),
             "If the platform asks for an administrator's approval, let an administrator sign in once; otherwise use Authenticate again.",
         ),
         SignInError::Exchange(cause) => (
@@ -171,4 +176,82 @@ fn escaped(text: &str) -> String {
         }
     }
     safe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn text(response: Response) -> String {
+        let bytes = axum::body::to_bytes(response.into_body(), 100_000)
+            .await
+            .unwrap();
+        String::from_utf8(bytes.to_vec()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn words_of_a_platform_cannot_become_html() {
+        // Bad input 61: `error=` with HTML.
+        let page = refusal(&SignInError::Refused {
+            error: "<script>alert(1)</script>".to_owned(),
+            description: "\" onload='x' & <b>".to_owned(),
+        });
+        assert_eq!(page.status(), StatusCode::BAD_REQUEST);
+        let html = text(page).await;
+        assert!(
+            html.contains("&lt;script&gt;alert(1)&lt;/script&gt;"),
+            "{html}"
+        );
+        assert!(!html.contains("<script") && !html.contains("<b>"), "{html}");
+        assert!(
+            html.contains("&quot; onload=&#39;x&#39; &amp; &lt;b&gt;"),
+            "{html}"
+        );
+        assert!(html.contains("sign_in_refused"), "{html}");
+    }
+
+    #[tokio::test]
+    async fn a_person_who_signed_in_is_told_as_whom() {
+        let page = welcome(&SignedIn {
+            provider: crate::model::CloudProviderId::new(1),
+            signed_in_as: Some("anna@<b>".to_owned()),
+        });
+        assert_eq!(page.status(), StatusCode::OK);
+        let html = text(page).await;
+        assert!(
+            html.contains("You are signed in as anna@&lt;b&gt;."),
+            "{html}"
+        );
+        assert!(html.contains("close this window"), "{html}");
+    }
+
+    #[test]
+    fn every_refusal_says_what_to_do_next() {
+        let all = [
+            SignInError::Malformed { what: "x" },
+            SignInError::StateUnknown,
+            SignInError::StateUsed,
+            SignInError::StateExpired,
+            SignInError::OtherService,
+            SignInError::OtherIssuer,
+            SignInError::OtherCaller,
+            SignInError::NoRefreshToken,
+            SignInError::ScopeMissing {
+                scope: "IMAP".to_owned(),
+            },
+            SignInError::ProviderMissing,
+            SignInError::Interrupted,
+        ];
+        for error in all {
+            let (status, what, next) = words(&error);
+            assert!(
+                status.is_client_error() || status.is_server_error(),
+                "{error}"
+            );
+            assert!(
+                what.ends_with('.') && next.contains("Authenticate"),
+                "{error}"
+            );
+        }
+    }
 }

@@ -200,11 +200,27 @@ impl Problems {
         });
     }
 
+    /// Whether something was noted about a field or a part of it.
+    pub(super) fn about(&self, field: &str) -> bool {
+        self.0.iter().any(|one| {
+            one.field
+                .strip_prefix(field)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        })
+    }
+
     /// Refuses fields that the type does not know; `prefix` is the path in front of them (`imap.`).
     pub(super) fn unknown(&mut self, prefix: &str, fields: &Unknown) {
         for field in fields.keys() {
-            let field: String = field.chars().filter(|c| !c.is_control()).take(100).collect();
-            self.add(&format!("{prefix}{field}"), "is not a field of this resource");
+            let field: String = field
+                .chars()
+                .filter(|c| !c.is_control())
+                .take(100)
+                .collect();
+            self.add(
+                &format!("{prefix}{field}"),
+                "is not a field of this resource",
+            );
         }
     }
 
@@ -229,7 +245,12 @@ impl Problems {
     }
 
     /// Text without control characters and with at most `most` characters; trimmed, and not empty.
-    pub(super) fn line(&mut self, field: &str, text: Option<String>, most: usize) -> Option<String> {
+    pub(super) fn line(
+        &mut self,
+        field: &str,
+        text: Option<String>,
+        most: usize,
+    ) -> Option<String> {
         let text = text?;
         let text = text.trim();
         if text.is_empty() {
@@ -275,4 +296,94 @@ impl Problems {
 /// Control characters, and the line and paragraph separators that some readers take for line ends.
 pub(super) fn breaks_a_line(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Thing {
+        name: Given<String>,
+        size: Given<i64>,
+        #[serde(flatten)]
+        unknown: Unknown,
+    }
+
+    #[test]
+    fn all_wrong_fields_are_found_in_one_reading() {
+        let thing: Thing =
+            parse(br#"{"name": 5, "role": "admin", "size": null, "is_admin": true}"#).unwrap();
+        let mut problems = Problems::default();
+        problems.unknown("", &thing.unknown);
+        problems.required("name", thing.name);
+        problems.required("size", thing.size);
+        let found: Vec<String> = problems
+            .0
+            .iter()
+            .map(|one| format!("{} {}", one.field, one.problem))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                "is_admin is not a field of this resource",
+                "role is not a field of this resource",
+                "name must be text",
+                "size is required",
+            ]
+        );
+    }
+
+    #[test]
+    fn json_that_two_readers_could_read_differently_is_malformed() {
+        // Bad input 51.
+        let deep = format!(
+            "{{\"name\": {}1{}}}",
+            "[".repeat(10_000),
+            "]".repeat(10_000)
+        );
+        let deep_unknown = format!("{{\"x\": {}1{}}}", "[".repeat(10_000), "]".repeat(10_000));
+        for bad in [
+            "",
+            "{",
+            "[]",
+            "5",
+            "\"text\"",
+            "{\"name\": \"a\", \"name\": \"b\"}",
+            "{\"name\": {\"a\": 1, \"a\": 2}}",
+            "{\"size\": 1e400}",
+            "{\"size\": NaN}",
+            "{\"name\": \"\\ud800\"}",
+            "\u{feff}{}",
+            "{} {}",
+            deep.as_str(),
+            deep_unknown.as_str(),
+        ] {
+            let read = parse::<Thing>(bad.as_bytes());
+            assert!(
+                matches!(read, Err(ApiError::Malformed(_))),
+                "{}",
+                bad.chars().take(60).collect::<String>()
+            );
+        }
+        assert!(parse::<Thing>(b"{\"name\": \"\xff\"}").is_err());
+    }
+
+    #[test]
+    fn lines_and_secrets_hold_no_line_ends() {
+        let check = |text: &str| {
+            let mut problems = Problems::default();
+            let line = problems.line("name", Some(text.to_owned()), 100);
+            let secret = problems.secret("password", Some(text.to_owned()), 100);
+            assert!(line.is_none() && secret.is_none(), "{text:?}");
+            assert_eq!(problems.0.len(), 2, "{text:?}");
+        };
+        check("");
+        check("a\r\nb");
+        check("a\0b");
+        check("a\u{85}b");
+        check("a\u{2028}b");
+        check(&"x".repeat(101));
+    }
 }

@@ -127,10 +127,7 @@ pub(super) fn convert<From, Into: std::convert::From<From>>(rows: Rows<From>) ->
     }
 }
 
-pub(super) async fn list(
-    State(desk): State<Desk>,
-    mut query: Query,
-) -> Result<Response, ApiError> {
+pub(super) async fn list(State(desk): State<Desk>, mut query: Query) -> Result<Response, ApiError> {
     let wanted = query.wanted("-id");
     let account = query.id("AccountId");
     let interaction = query.id("InteractionId");

@@ -229,7 +229,10 @@ impl IntoResponse for ApiError {
             HeaderValue::from_static("application/problem+json"),
         );
         if let Some(wait) = wait {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+            headers.insert(
+                header::RETRY_AFTER,
+                HeaderValue::from(wait.as_secs().max(1)),
+            );
         }
         response
     }
@@ -254,14 +257,16 @@ impl From<StoreError> for ApiError {
                 detail,
                 next: "Read it again and decide anew.",
             },
-            StoreError::LeaseLost { .. }
-            | StoreError::Damaged { .. }
-            | StoreError::Sql { .. } => Self::Internal(Logged::new(&error)),
+            StoreError::LeaseLost { .. } | StoreError::Damaged { .. } | StoreError::Sql { .. } => {
+                Self::Internal(Logged::new(&error))
+            }
             StoreError::OutcomeUnknown { .. } => {
                 tracing::warn!(cause = %chain(&error), "a request's commit has an unknown outcome");
                 Self::Busy {
                     code: "outcome_unknown",
-                    detail: "The database lost the answer: the change may or may not have happened.".into(),
+                    detail:
+                        "The database lost the answer: the change may or may not have happened."
+                            .into(),
                     next: "Look whether it happened before you send the request again.".into(),
                     retry_after: Duration::from_secs(2),
                 }

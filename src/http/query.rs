@@ -81,11 +81,6 @@ pub(super) struct Wanted {
 }
 
 impl Query {
-    /// All parameters as they came, for the sign-in callback.
-    pub(super) fn into_pairs(self) -> Vec<(String, String)> {
-        self.pairs
-    }
-
     /// One parameter; twice is a problem.
     pub(super) fn take(&mut self, name: &str) -> Option<String> {
         let place = self.pairs.iter().position(|(key, _)| key == name)?;
@@ -148,5 +143,82 @@ impl Query {
             self.problems.add(&name, "is not a parameter of this route");
         }
         self.problems.done()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn query(text: &str) -> Query {
+        Query {
+            pairs: url::form_urlencoded::parse(text.as_bytes())
+                .map(|(name, value)| (name.into_owned(), value.into_owned()))
+                .collect(),
+            problems: Problems::default(),
+        }
+    }
+
+    #[test]
+    fn lists_have_a_usual_length_and_a_longest_one() {
+        let check = |text: &str, limit: i64, offset: i64| {
+            let mut query = query(text);
+            let wanted = query.wanted("-id");
+            query.done().unwrap();
+            assert_eq!(
+                (wanted.page.limit, wanted.page.offset),
+                (limit, offset),
+                "{text}"
+            );
+        };
+        check("", 50, 0);
+        check("limit=1000&offset=7&sort=-id", 1000, 7);
+        check("limit=1&offset=0&fields=id,name", 1, 0);
+    }
+
+    #[test]
+    fn every_wrong_parameter_is_named_at_once() {
+        let check = |text: &str, expected: &[&str]| {
+            let mut query = query(text);
+            query.wanted("-id");
+            query.id::<()>("AccountId");
+            let Err(ApiError::Invalid(problems)) = query.done() else {
+                panic!("{text} was taken");
+            };
+            let fields: Vec<&str> = problems.iter().map(|one| one.field.as_str()).collect();
+            assert_eq!(fields, expected, "{text}");
+        };
+        check("limit=0", &["limit"]);
+        check(
+            "limit=1001&offset=-1&sort=name",
+            &["limit", "offset", "sort"],
+        );
+        check("limit=5&limit=6", &["limit"]);
+        check(
+            "fields=a,,b&AccountId=x&role=admin",
+            &["fields", "AccountId", "role"],
+        );
+        check("AccountId=9223372036854775808", &["AccountId"]);
+        check("AccountId=%00", &["AccountId"]);
+    }
+
+    #[test]
+    fn only_plain_positive_integers_are_ids() {
+        for bad in [
+            "",
+            "0",
+            "-1",
+            "+1",
+            "1.0",
+            "1e3",
+            " 1",
+            "1 ",
+            "0x1",
+            "9223372036854775808",
+            "\u{661}",
+        ] {
+            assert_eq!(number(bad), None, "{bad:?}");
+        }
+        assert_eq!(number("9223372036854775807"), Some(i64::MAX));
     }
 }

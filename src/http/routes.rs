@@ -11,7 +11,8 @@ use axum::{
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::{
-    Desk, accounts, callback, contacts, guard, messages, outbox, problem::ApiError, providers, status,
+    Desk, accounts, callback, contacts, guard, messages, outbox, problem::ApiError, providers,
+    status,
 };
 
 /// The largest body of most routes.
@@ -111,14 +112,15 @@ fn guarded(router: Router, desk: &Desk) -> Router {
     router
         .layer(from_fn(guard::told))
         .layer(CatchPanicLayer::custom(guard::survived))
-        .layer(from_fn(move |request, next| guard::bounded(limit, request, next)))
+        .layer(from_fn(move |request, next| {
+            guard::bounded(limit, request, next)
+        }))
         .layer(from_fn(guard::marked))
 }
 
 /// All routes, for the Unix socket: its mode and its directory decide who gets here.
 pub fn local_router(desk: &Desk) -> Router {
-    let router = routes(desk, |_| true)
-        .fallback(|| async { ApiError::NotFound { what: "route" } });
+    let router = routes(desk, |_| true).fallback(|| async { ApiError::NotFound { what: "route" } });
     guarded(router, desk)
 }
 

@@ -47,9 +47,11 @@ pub async fn serve<L: Listener>(mut listener: L, router: Router, stop: Cancellat
         }
     }
     drop(listener);
-    if tokio::time::timeout(DRAIN, async { while connections.join_next().await.is_some() {} })
-        .await
-        .is_err()
+    if tokio::time::timeout(DRAIN, async {
+        while connections.join_next().await.is_some() {}
+    })
+    .await
+    .is_err()
     {
         tracing::warn!(
             connections = connections.len(),

@@ -59,11 +59,7 @@ pub(super) async fn show(State(desk): State<Desk>) -> Result<Json<Status>, ApiEr
             Engine::MariaDb => "mariadb",
         },
         started_at: desk.settings.started_at.rfc3339(),
-        uptime_seconds: desk
-            .clock
-            .now()
-            .since(desk.settings.started_at)
-            .as_secs(),
+        uptime_seconds: desk.clock.now().since(desk.settings.started_at).as_secs(),
         log: ShownLog {
             level: desk.log.level().as_str(),
             swallowed: lost.swallowed,

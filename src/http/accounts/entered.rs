@@ -83,14 +83,22 @@ fn read(
         .line("name", name, 100)
         .or_else(|| stored.map(|s| s.name.clone()));
     let key = text(problems, "key", body.key, stored.is_none());
-    let key = parsed(problems, "key", key, "must be 1 to 5 letters or digits", |t| {
-        AccountKey::parse(t)
-    })
+    let key = parsed(
+        problems,
+        "key",
+        key,
+        "must be 1 to 5 letters or digits",
+        |t| AccountKey::parse(t),
+    )
     .or_else(|| stored.map(|s| s.key.clone()));
     let address = text(problems, "address", body.address, stored.is_none());
-    let address = parsed(problems, "address", address, "must be an e-mail address", |t| {
-        EmailAddress::parse(t).ok()
-    })
+    let address = parsed(
+        problems,
+        "address",
+        address,
+        "must be an e-mail address",
+        |t| EmailAddress::parse(t).ok(),
+    )
     .or_else(|| stored.map(|s| s.address.clone()));
     let list = if stored.is_none() {
         problems.required("ListId", body.list)
@@ -122,9 +130,21 @@ fn read(
         address.as_ref(),
     );
     let preset = service.and_then(Service::imap);
-    let imap = server(problems, "imap", body.imap, same_service.map(|s| &s.imap), preset);
+    let imap = server(
+        problems,
+        "imap",
+        body.imap,
+        same_service.map(|s| &s.imap),
+        preset,
+    );
     let preset = service.and_then(Service::smtp);
-    let smtp = server(problems, "smtp", body.smtp, same_service.map(|s| &s.smtp), preset);
+    let smtp = server(
+        problems,
+        "smtp",
+        body.smtp,
+        same_service.map(|s| &s.smtp),
+        preset,
+    );
     let backfill = problems.optional("backfill", body.backfill);
     let backfill = parsed(
         problems,
@@ -231,7 +251,7 @@ fn authentication(
                 _ => None,
             };
             let password = password.or(old);
-            if password.is_none() && !problems.0.iter().any(|one| one.field == "password") {
+            if password.is_none() && !problems.about("password") {
                 problems.add("password", "is required for password authentication");
             }
             Some(Authentication::Password {
@@ -280,8 +300,11 @@ fn server(
     let body = match problems.optional(field, given) {
         Some(body) => body,
         None => {
-            if base.is_none() && !problems.0.iter().any(|one| one.field == field) {
-                problems.add(field, "is required for service Custom: {\"host\", \"port\", \"tls\"}");
+            if base.is_none() && !problems.about(field) {
+                problems.add(
+                    field,
+                    "is required for service Custom: {\"host\", \"port\", \"tls\"}",
+                );
             }
             return base;
         }
@@ -297,14 +320,20 @@ fn server(
         problem.is_none().then_some(host)
     });
     let host_missing = host.is_none() && base.is_none();
-    if host_missing && !problems.0.iter().any(|one| one.field == name) {
+    if host_missing && !problems.about(&name) {
         problems.add(&name, "is required for service Custom");
     }
     let name = format!("{field}.tls");
     let tls = problems.optional(&name, body.tls);
-    let tls = parsed(problems, &name, tls, "must be \"tls\" or \"starttls\"", TlsMode::parse)
-        .or(base.as_ref().map(|b| b.tls))
-        .unwrap_or(TlsMode::Tls);
+    let tls = parsed(
+        problems,
+        &name,
+        tls,
+        "must be \"tls\" or \"starttls\"",
+        TlsMode::parse,
+    )
+    .or(base.as_ref().map(|b| b.tls))
+    .unwrap_or(TlsMode::Tls);
     let name = format!("{field}.port");
     let port = problems.optional(&name, body.port);
     let usual = usual_port(field, tls);
@@ -394,3 +423,7 @@ fn parsed<T>(
     }
     value
 }
+
+#[cfg(test)]
+#[path = "entered_tests.rs"]
+mod tests;

@@ -3,12 +3,7 @@
 mod entered;
 mod shown;
 
-use axum::{
-    Json,
-    extract::State,
-    http::StatusCode,
-    response::Response,
-};
+use axum::{Json, extract::State, http::StatusCode, response::Response};
 use serde_json::{Value, json};
 
 use crate::{
@@ -69,10 +64,7 @@ pub(super) async fn some(desk: &Desk, page: Page) -> Result<Rows<ShownAccount>, 
     })
 }
 
-pub(super) async fn list(
-    State(desk): State<Desk>,
-    mut query: Query,
-) -> Result<Response, ApiError> {
+pub(super) async fn list(State(desk): State<Desk>, mut query: Query) -> Result<Response, ApiError> {
     let wanted = query.wanted("-id");
     query.done()?;
     answer::list(some(&desk, wanted.page).await?, &wanted)

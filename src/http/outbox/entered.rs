@@ -171,10 +171,16 @@ fn read(body: SendBody, key: Option<String>, problems: &mut Problems) -> Option<
     let bcc = addressees(problems, "bcc", body.bcc);
     let all = to.len() + cc.len() + bcc.len();
     // A reply without addresses goes to whoever wrote the message.
-    if all == 0 && reply_to.is_none() && problems.0.is_empty() {
+    let wrong = ["to", "cc", "bcc"]
+        .iter()
+        .any(|field| problems.about(field));
+    if all == 0 && reply_to.is_none() && !wrong {
         problems.add("to", "is required: a mail needs at least one recipient");
     } else if all > RECIPIENTS {
-        problems.add("to", format!("with cc and bcc may hold at most {RECIPIENTS} addresses"));
+        problems.add(
+            "to",
+            format!("with cc and bcc may hold at most {RECIPIENTS} addresses"),
+        );
     }
     let subject = problems.optional("subject", body.subject);
     if let Some(subject) = &subject {
@@ -191,14 +197,23 @@ fn read(body: SendBody, key: Option<String>, problems: &mut Problems) -> Option<
     let text = problems.optional("text", body.text);
     let html = problems.optional("html", body.html);
     let attachments = attachments(problems, body.attachments);
-    if text.is_none() && html.is_none() && attachments.is_empty() && problems.0.is_empty() {
-        problems.add("text", "is required where there is neither html nor an attachment");
+    let wrong = ["text", "html", "attachments"]
+        .iter()
+        .any(|field| problems.about(field));
+    if text.is_none() && html.is_none() && attachments.is_empty() && !wrong {
+        problems.add(
+            "text",
+            "is required where there is neither html nor an attachment",
+        );
     }
     let idempotency_key = idempotency_key(problems, body.idempotency_key, key);
     let send_at = problems.optional("sendAt", body.send_at).and_then(|text| {
         let time = chrono::DateTime::parse_from_rfc3339(text.trim()).ok();
         if time.is_none() {
-            problems.add("sendAt", "must be a date and time like 2026-01-31T08:00:00Z");
+            problems.add(
+                "sendAt",
+                "must be a date and time like 2026-01-31T08:00:00Z",
+            );
         }
         time.map(|time| Timestamp::from_millis(time.timestamp_millis()))
     });
@@ -235,8 +250,11 @@ fn sender(problems: &mut Problems, id: Given<i64>, key: Given<String>) -> Option
             key.map(Sender::Key)
         }
         (None, None) => {
-            if problems.0.iter().all(|one| one.field != "AccountId" && one.field != "account") {
-                problems.add("AccountId", "is required (or account with the account's key)");
+            if !problems.about("AccountId") && !problems.about("account") {
+                problems.add(
+                    "AccountId",
+                    "is required (or account with the account's key)",
+                );
             }
             None
         }
@@ -282,7 +300,10 @@ pub(super) fn addressee(text: &str) -> Option<Addressee> {
 fn attachments(problems: &mut Problems, given: Given<Vec<AttachmentBody>>) -> Vec<Attached> {
     let list = problems.optional("attachments", given).unwrap_or_default();
     if list.len() > ATTACHMENTS {
-        problems.add("attachments", format!("may hold at most {ATTACHMENTS} files"));
+        problems.add(
+            "attachments",
+            format!("may hold at most {ATTACHMENTS} files"),
+        );
         return Vec::new();
     }
     let mut found = Vec::with_capacity(list.len());
@@ -346,7 +367,10 @@ fn idempotency_key(
     let key = field.or(header)?;
     let good = (1..=200).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic());
     if !good {
-        problems.add("idempotencyKey", "must be 1 to 200 printable ASCII characters without spaces");
+        problems.add(
+            "idempotencyKey",
+            "must be 1 to 200 printable ASCII characters without spaces",
+        );
     }
     good.then_some(key)
 }
@@ -355,3 +379,7 @@ fn idempotency_key(
 pub(super) fn state(text: &str) -> Option<RecipientState> {
     RecipientState::parse(text)
 }
+
+#[cfg(test)]
+#[path = "entered_tests.rs"]
+mod tests;

@@ -23,10 +23,7 @@ const MISSING: ApiError = ApiError::NotFound {
     what: "outgoing message",
 };
 
-pub(super) async fn list(
-    State(desk): State<Desk>,
-    mut query: Query,
-) -> Result<Response, ApiError> {
+pub(super) async fn list(State(desk): State<Desk>, mut query: Query) -> Result<Response, ApiError> {
     let wanted = query.wanted("-id");
     let account = query.id("AccountId");
     let state = query.read(

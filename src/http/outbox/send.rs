@@ -69,7 +69,8 @@ pub(in crate::http) async fn send(
     let draft = draft(mail, &account, answered.as_ref(), now);
     let subject = draft.subject.clone();
     let frozen = apart(move || {
-        mime::compose(&draft).map_err(|error| ApiError::field("mail", format!("cannot be composed: {error}")))
+        mime::compose(&draft)
+            .map_err(|error| ApiError::field("mail", format!("cannot be composed: {error}")))
     })
     .await?;
     let size = frozen.raw.len() as u64;
@@ -192,12 +193,7 @@ fn reply_subject(subject: &str) -> String {
     reply
 }
 
-fn draft(
-    mail: Mail,
-    account: &Account,
-    answered: Option<&MessageRow>,
-    now: Timestamp,
-) -> Draft {
+fn draft(mail: Mail, account: &Account, answered: Option<&MessageRow>, now: Timestamp) -> Draft {
     let list = |addressees: Vec<Addressee>| {
         addressees
             .into_iter()
@@ -235,5 +231,22 @@ fn draft(
             })
             .collect(),
         date: now,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_gets_one_prefix_and_stays_within_a_subjects_length() {
+        let check = |subject: &str, expected: &str| assert_eq!(reply_subject(subject), expected);
+        check("Order 5", "Re: Order 5");
+        check("RE: Order 5", "RE: Order 5");
+        check("re:Order", "re:Order");
+        check("", "Re: ");
+        check("日本", "Re: 日本");
+        let long = reply_subject(&"ü".repeat(600));
+        assert!(long.len() <= 998 && long.starts_with("Re: ü"));
     }
 }

@@ -196,11 +196,7 @@ pub(super) fn login_hint(body: AuthenticateBody) -> Result<Option<String>, ApiEr
     Ok(hint)
 }
 
-fn the_service(
-    problems: &mut Problems,
-    field: &str,
-    text: Option<String>,
-) -> Option<CloudService> {
+fn the_service(problems: &mut Problems, field: &str, text: Option<String>) -> Option<CloudService> {
     let text = text?;
     let service = CloudService::parse(&text);
     if service.is_none() {
@@ -220,11 +216,7 @@ fn matching_kind(problems: &mut Problems, service: Option<CloudService>, kind: O
     }
 }
 
-fn removable(
-    problems: &mut Problems,
-    field: &str,
-    given: Given<String>,
-) -> Option<Option<String>> {
+fn removable(problems: &mut Problems, field: &str, given: Given<String>) -> Option<Option<String>> {
     if matches!(given, Given::Null) {
         return Some(None);
     }
@@ -285,3 +277,7 @@ fn usable(provider: &NewCloudProvider) -> Result<(), ApiError> {
         ))),
     }
 }
+
+#[cfg(test)]
+#[path = "entered_tests.rs"]
+mod tests;
