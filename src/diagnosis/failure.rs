@@ -1,7 +1,10 @@
 //! All failures that reach people, as one type.
 
 use crate::{
+    imap::ImapError,
     model::{FailureClass, LaneName},
+    oauth::OauthError,
+    smtp::SmtpError,
     store::StoreError,
 };
 
@@ -25,6 +28,12 @@ pub struct Context {
 /// A failure of a lower module. Rows above convert their own errors into it.
 #[derive(Debug)]
 pub enum Failure {
+    /// The incoming server.
+    Imap(ImapError),
+    /// The outgoing server.
+    Smtp(SmtpError),
+    /// The identity platform.
+    Oauth(OauthError),
     /// The database.
     Store(StoreError),
     /// The cloud provider has no grant yet: nobody has signed in.
@@ -41,6 +50,9 @@ impl Failure {
     /// Who has to act.
     pub fn class(&self) -> FailureClass {
         match self {
+            Self::Imap(error) => error.class(),
+            Self::Smtp(error) => error.class(),
+            Self::Oauth(error) => error.class(),
             Self::Store(error) => error.class(),
             Self::NotSignedIn | Self::SignInNeeded(_) | Self::ProviderMissing => {
                 FailureClass::OperatorMustAct
@@ -53,5 +65,23 @@ impl Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
+    }
+}
+
+impl From<ImapError> for Failure {
+    fn from(error: ImapError) -> Self {
+        Self::Imap(error)
+    }
+}
+
+impl From<SmtpError> for Failure {
+    fn from(error: SmtpError) -> Self {
+        Self::Smtp(error)
+    }
+}
+
+impl From<OauthError> for Failure {
+    fn from(error: OauthError) -> Self {
+        Self::Oauth(error)
     }
 }

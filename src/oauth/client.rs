@@ -236,12 +236,18 @@ fn answer(
     let access_token = found.access_token().secret();
     // RFC 6750 §2.1: a bearer token has no spaces; a control character would end the SASL message early.
     if access_token.is_empty() || !access_token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(nonsense(status, "the access token has characters that no token may have"));
+        return Err(nonsense(
+            status,
+            "the access token has characters that no token may have",
+        ));
     }
     let refresh_token = found.refresh_token().map(RefreshToken::secret);
     // RFC 6749 appendix A.17: visible ASCII and space.
     if refresh_token.is_some_and(|token| !token.bytes().all(|b| (0x20..=0x7e).contains(&b))) {
-        return Err(nonsense(status, "the refresh token has characters that no token may have"));
+        return Err(nonsense(
+            status,
+            "the refresh token has characters that no token may have",
+        ));
     }
     if access_token.len().max(refresh_token.map_or(0, String::len)) > TOKEN_LIMIT {
         return Err(nonsense(status, "a token is longer than 32 KiB"));
@@ -281,7 +287,10 @@ fn plain(error: RequestTokenError<OauthError, RefusalBody>, status: u16) -> Oaut
             let place = (inner.line(), inner.column());
             nonsense(
                 status,
-                &format!("not the JSON of a token answer (line {}, column {})", place.0, place.1),
+                &format!(
+                    "not the JSON of a token answer (line {}, column {})",
+                    place.0, place.1
+                ),
             )
         }
         // Its texts are fixed, but one repeats the content type.

@@ -66,8 +66,10 @@ async fn a_refresh_sends_the_secret_in_the_body_and_keeps_a_rotated_token() {
 
 #[tokio::test]
 async fn a_code_is_redeemed_with_its_verifier_and_redirect_uri_and_says_who_signed_in() {
-    let token = id_token(&json!({"aud": "app-1", "preferred_username": "andrea@contoso.example",
-        "oid": "o-1", "tid": "11111111-2222-3333-4444-555555555555"}));
+    let token = id_token(
+        &json!({"aud": "app-1", "preferred_username": "andrea@contoso.example",
+        "oid": "o-1", "tid": "11111111-2222-3333-4444-555555555555"}),
+    );
     let platform = Platform::start(move |_, _| {
         Reply::json(
             200,
@@ -78,7 +80,12 @@ async fn a_code_is_redeemed_with_its_verifier_and_redirect_uri_and_says_who_sign
     .await;
     let redirect = "https://motion.example/cb";
     let answer = client()
-        .exchange_code(&platform.provider("p"), &secret("c-1"), &secret("v-1"), redirect)
+        .exchange_code(
+            &platform.provider("p"),
+            &secret("c-1"),
+            &secret("v-1"),
+            redirect,
+        )
         .await
         .unwrap();
     let identity = answer.identity.unwrap();
@@ -108,7 +115,9 @@ async fn an_id_token_for_another_application_ends_a_sign_in_but_not_a_refresh() 
         .exchange_code(&provider, &secret("c"), &secret("v"), redirect)
         .await
         .unwrap_err();
-    assert!(matches!(&error, OauthError::Nonsense { what, .. } if what.contains("another application")));
+    assert!(
+        matches!(&error, OauthError::Nonsense { what, .. } if what.contains("another application"))
+    );
     let answer = client().refresh(&provider, &secret("rt")).await.unwrap();
     assert_eq!(answer.identity, None);
     assert_eq!(answer.refresh_token.unwrap().expose_secret(), "rt-1");
@@ -116,7 +125,10 @@ async fn an_id_token_for_another_application_ends_a_sign_in_but_not_a_refresh() 
 
 #[tokio::test]
 async fn a_refusal_keeps_the_platforms_words_and_numbers_escaped_and_bounded() {
-    let description = format!("AADSTS70008: expired.\r\nTrace ID: t\r\n{}", "x".repeat(5000));
+    let description = format!(
+        "AADSTS70008: expired.\r\nTrace ID: t\r\n{}",
+        "x".repeat(5000)
+    );
     let error = refresh_against(Reply::json(
         400,
         &json!({"error": "invalid_grant", "error_description": description, "error_codes": [70008],
@@ -135,7 +147,11 @@ async fn a_refusal_keeps_the_platforms_words_and_numbers_escaped_and_bounded() {
     assert_eq!(refusal.suberror.as_deref(), Some("bad_token"));
     assert_eq!(refusal.trace_id.as_deref(), Some("t-1"));
     assert_eq!(refusal.correlation_id.as_deref(), Some("c-1"));
-    assert!(refusal.description.starts_with("AADSTS70008: expired.\\r\\nTrace ID"));
+    assert!(
+        refusal
+            .description
+            .starts_with("AADSTS70008: expired.\\r\\nTrace ID")
+    );
     assert_eq!(refusal.description.len(), 1024);
 }
 
@@ -169,8 +185,16 @@ async fn throttling_and_ill_servers_are_told_apart_from_refusals() {
         seconds(5),
     )
     .await;
-    check(Reply::refusal("temporarily_unavailable", &[]), FailureClass::RetryLater).await;
-    check(Reply::refusal("invalid_grant", &[90033]), FailureClass::RetryLater).await;
+    check(
+        Reply::refusal("temporarily_unavailable", &[]),
+        FailureClass::RetryLater,
+    )
+    .await;
+    check(
+        Reply::refusal("invalid_grant", &[90033]),
+        FailureClass::RetryLater,
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -186,7 +210,13 @@ async fn answers_that_are_no_token_answers_are_refused_and_none_of_their_text_is
     nonsense(Reply::json(200, &canary), "not the JSON").await;
     let kind = json!({"access_token": "canary", "token_type": "mac"});
     nonsense(Reply::json(200, &kind), "bearer").await;
-    for token in ["canary\r\nX: y", "canary\u{1}auth=", "canary x", "canaryé", ""] {
+    for token in [
+        "canary\r\nX: y",
+        "canary\u{1}auth=",
+        "canary x",
+        "canaryé",
+        "",
+    ] {
         let body = json!({"access_token": token});
         nonsense(Reply::json(200, &body), "access token has characters").await;
     }
@@ -219,8 +249,7 @@ async fn redirects_are_not_followed() {
 #[tokio::test]
 async fn an_endpoint_that_hangs_costs_only_the_timeout() {
     let (_never, gate) = watch::channel(false);
-    let platform =
-        Platform::start(move |_, _| Reply::tokens("a", None).behind(gate.clone())).await;
+    let platform = Platform::start(move |_, _| Reply::tokens("a", None).behind(gate.clone())).await;
     let settings = Settings {
         timeout: Duration::from_millis(300),
         ..Settings::default()
@@ -231,7 +260,13 @@ async fn an_endpoint_that_hangs_costs_only_the_timeout() {
         .await
         .unwrap_err();
     assert!(
-        matches!(error, OauthError::Unreachable { reach: Reach::TimedOut, .. }),
+        matches!(
+            error,
+            OauthError::Unreachable {
+                reach: Reach::TimedOut,
+                ..
+            }
+        ),
         "{error:?}"
     );
 }
@@ -241,7 +276,10 @@ async fn nobody_listening_and_no_such_name_are_told_apart() {
     let platform = Platform::start(|_, _| Reply::tokens("a", None)).await;
     let mut provider = platform.provider("p");
     drop(platform);
-    let reach = async |provider: crate::model::NewCloudProvider| match client().refresh(&provider, &secret("rt")).await {
+    let reach = async |provider: crate::model::NewCloudProvider| match client()
+        .refresh(&provider, &secret("rt"))
+        .await
+    {
         Err(OauthError::Unreachable { reach, .. }) => reach,
         other => panic!("{other:?}"),
     };
@@ -252,7 +290,10 @@ async fn nobody_listening_and_no_such_name_are_told_apart() {
 
 #[tokio::test]
 async fn a_certificate_of_an_unknown_authority_needs_the_operator() {
-    let (ours, theirs) = (testing::Authority::new("ours"), testing::Authority::new("theirs"));
+    let (ours, theirs) = (
+        testing::Authority::new("ours"),
+        testing::Authority::new("theirs"),
+    );
     let ours = native_tls::Certificate::from_pem(ours.pem.as_bytes()).unwrap();
     let theirs_root = native_tls::Certificate::from_pem(theirs.pem.as_bytes()).unwrap();
     let acceptor = theirs.issue("localhost", 1).acceptor();
@@ -293,7 +334,11 @@ async fn a_proxy_is_used_but_not_for_this_machine() {
     provider.authority = Some("https://login.example".into());
     let error = client.refresh(&provider, &secret("rt")).await.unwrap_err();
     assert!(matches!(error, OauthError::Unreachable { .. }), "{error:?}");
-    assert!(proxy.requests()[0].line.starts_with("CONNECT login.example:443"));
+    assert!(
+        proxy.requests()[0]
+            .line
+            .starts_with("CONNECT login.example:443")
+    );
     let garbage = Settings {
         proxy: Some(secret("::canary::")),
         ..Settings::default()

@@ -240,12 +240,30 @@ mod tests {
         check(|p| p.tenant_id = String::new(), "tenant id");
         check(|p| p.tenant_id = "a/b".into(), "tenant id");
         check(|p| p.tenant_id = "..".into(), "tenant id");
-        check(|p| p.authority = Some("http://login.example".into()), "authority");
-        check(|p| p.authority = Some("https://u:p@login.example".into()), "authority");
-        check(|p| p.authority = Some("https://login.example/?a=b".into()), "authority");
-        check(|p| p.authority = Some("file:///etc/passwd".into()), "authority");
-        check(|p| p.scope_host = Some("outlook.office.com".into()), "scope host");
-        check(|p| p.redirect_uri = "http://motion.example/cb".into(), "redirect URI");
+        check(
+            |p| p.authority = Some("http://login.example".into()),
+            "authority",
+        );
+        check(
+            |p| p.authority = Some("https://u:p@login.example".into()),
+            "authority",
+        );
+        check(
+            |p| p.authority = Some("https://login.example/?a=b".into()),
+            "authority",
+        );
+        check(
+            |p| p.authority = Some("file:///etc/passwd".into()),
+            "authority",
+        );
+        check(
+            |p| p.scope_host = Some("outlook.office.com".into()),
+            "scope host",
+        );
+        check(
+            |p| p.redirect_uri = "http://motion.example/cb".into(),
+            "redirect URI",
+        );
         check(|p| p.redirect_uri = String::new(), "redirect URI");
     }
 }

@@ -50,8 +50,8 @@ fn by_code(code: u32) -> Option<Verdict> {
         // Client secret or certificate: expired, wrong, missing, not wanted.
         70002 | 700025 | 700027 | 700030 | 7000215 | 7000218 | 7000222 => Verdict::Administrator,
         // Application disabled or not found; tenant or cloud wrong; endpoint does not fit the application.
-        50194 | 70001 | 90002 | 90038 | 90043 | 90124 | 90130 | 700005 | 700011 | 700016 | 900382
-        | 900432 | 1000031 | 7000112 | 9001023 | 9002332 => Verdict::Administrator,
+        50194 | 70001 | 90002 | 90038 | 90043 | 90124 | 90130 | 700005 | 700011 | 700016
+        | 900382 | 900432 | 1000031 | 7000112 | 9001023 | 9002332 => Verdict::Administrator,
         // Redirect URI; resource or licence missing; permission or scope not registered; admin consent.
         50001 | 50011 | 65005 | 70004 | 70011 | 28002 | 28003 | 90008 | 90094 | 90095 | 90099
         | 500011 | 650052 | 650053 | 650054 | 650056 | 650057 | 700022 | 700023 | 900971 => {
@@ -80,8 +80,12 @@ fn by_code(code: u32) -> Option<Verdict> {
 
 fn by_suberror(suberror: &str) -> Option<Verdict> {
     match suberror {
-        "bad_token" | "token_expired" | "user_password_expired" | "consent_required"
-        | "basic_action" | "additional_action" => Some(Verdict::SignIn),
+        "bad_token"
+        | "token_expired"
+        | "user_password_expired"
+        | "consent_required"
+        | "basic_action"
+        | "additional_action" => Some(Verdict::SignIn),
         "protection_policy_required" | "device_authentication_failed" | "client_mismatch" => {
             Some(Verdict::Administrator)
         }
@@ -91,7 +95,10 @@ fn by_suberror(suberror: &str) -> Option<Verdict> {
 
 fn by_error(error: &str, status: u16) -> Verdict {
     match error {
-        "invalid_grant" | "interaction_required" | "login_required" | "consent_required"
+        "invalid_grant"
+        | "interaction_required"
+        | "login_required"
+        | "consent_required"
         | "access_denied" => Verdict::SignIn,
         "temporarily_unavailable" | "server_error" => Verdict::Retry,
         // invalid_client, unauthorized_client, invalid_scope, invalid_request, invalid_resource,

@@ -168,14 +168,21 @@ mod tests {
 
     #[test]
     fn a_peers_text_is_escaped_and_bounded() {
-        assert_eq!(clean(" a\r\nb\u{1b}[31m\u{202e}c "), "a\\r\\nb\\u{1b}[31m\\u{202e}c");
+        assert_eq!(
+            clean(" a\r\nb\u{1b}[31m\u{202e}c "),
+            "a\\r\\nb\\u{1b}[31m\\u{202e}c"
+        );
         assert_eq!(clean(&"\n".repeat(10_000)), "");
-        assert_eq!(clean(&format!("x{}", "é".repeat(10_000))).len(), TEXT_LIMIT - 1);
+        assert_eq!(
+            clean(&format!("x{}", "é".repeat(10_000))).len(),
+            TEXT_LIMIT - 1
+        );
     }
 
     #[test]
     fn each_kind_of_failure_says_who_acts_next() {
-        let check = |error: OauthError, class: FailureClass| assert_eq!(error.class(), class, "{error}");
+        let check =
+            |error: OauthError, class: FailureClass| assert_eq!(error.class(), class, "{error}");
         let seconds = Duration::from_secs;
         check(
             OauthError::Throttled { retry_after: None },

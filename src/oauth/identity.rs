@@ -119,9 +119,18 @@ pub(super) mod tests {
             &json!({"aud": "app-1", "tid": TENANT, "preferred_username": "a@x", "upn": "b@x", "email": "c@x"}),
             Ok("a@x"),
         );
-        check(&json!({"aud": ["x", "app-1"], "upn": "b@x", "email": "c@x"}), Ok("b@x"));
-        check(&json!({"aud": "app-1", "preferred_username": "", "email": "c@x"}), Ok("c@x"));
-        check(&json!({"aud": "app-1", "email": "c\r\n@x"}), Ok("c\\r\\n@x"));
+        check(
+            &json!({"aud": ["x", "app-1"], "upn": "b@x", "email": "c@x"}),
+            Ok("b@x"),
+        );
+        check(
+            &json!({"aud": "app-1", "preferred_username": "", "email": "c@x"}),
+            Ok("c@x"),
+        );
+        check(
+            &json!({"aud": "app-1", "email": "c\r\n@x"}),
+            Ok("c\\r\\n@x"),
+        );
     }
 
     #[test]
@@ -141,7 +150,15 @@ pub(super) mod tests {
     #[test]
     fn garbage_is_refused() {
         let provider = example_provider(CloudService::Google);
-        for garbage in ["", "a", "a.b", "a.b.c", "a.b.c.d", "..", "\u{0}.\u{0}.\u{0}"] {
+        for garbage in [
+            "",
+            "a",
+            "a.b",
+            "a.b.c",
+            "a.b.c.d",
+            "..",
+            "\u{0}.\u{0}.\u{0}",
+        ] {
             assert!(Identity::read(garbage, &provider).is_err(), "{garbage:?}");
         }
     }

@@ -38,7 +38,11 @@ pub(crate) struct Reply {
 
 impl Reply {
     pub(crate) fn json(status: u16, body: &Value) -> Self {
-        Self::raw(status, "application/json; charset=utf-8", body.to_string().as_bytes())
+        Self::raw(
+            status,
+            "application/json; charset=utf-8",
+            body.to_string().as_bytes(),
+        )
     }
     pub(crate) fn raw(status: u16, content_type: &str, body: &[u8]) -> Self {
         Self {
@@ -133,7 +137,11 @@ impl Platform {
             std::time::Duration::from_secs(20),
             count.wait_for(|count| *count >= posts),
         );
-        assert!(waited.await.is_ok(), "only {} of {posts} requests came", self.posts());
+        assert!(
+            waited.await.is_ok(),
+            "only {} of {posts} requests came",
+            self.posts()
+        );
     }
 
     /// A Microsoft provider that lives here.

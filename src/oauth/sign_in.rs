@@ -34,9 +34,7 @@ impl SignInSecrets {
     pub fn random() -> Self {
         let (_, verifier) = PkceCodeChallenge::new_random_sha256();
         Self {
-            state: CsrfToken::new_random_len(STATE_BYTES)
-                .into_secret()
-                .into(),
+            state: CsrfToken::new_random_len(STATE_BYTES).into_secret().into(),
             verifier: verifier.into_secret().into(),
         }
     }
@@ -169,7 +167,9 @@ mod tests {
     fn secrets_have_256_bits_and_differ() {
         let (first, second) = (SignInSecrets::random(), SignInSecrets::random());
         for secret in [&first.state, &first.verifier, &second.state] {
-            let bytes = BASE64_URL_SAFE_NO_PAD.decode(secret.expose_secret()).unwrap();
+            let bytes = BASE64_URL_SAFE_NO_PAD
+                .decode(secret.expose_secret())
+                .unwrap();
             assert_eq!(bytes.len(), 32);
         }
         assert_ne!(first.state.expose_secret(), second.state.expose_secret());
@@ -211,7 +211,9 @@ mod tests {
         check(microsoft, None, None);
         check(
             microsoft,
-            Some("openid https://outlook.office365.com/imap.accessasuser.all https://outlook.office365.com/SMTP.Send"),
+            Some(
+                "openid https://outlook.office365.com/imap.accessasuser.all https://outlook.office365.com/SMTP.Send",
+            ),
             None,
         );
         check(

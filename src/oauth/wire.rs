@@ -45,7 +45,12 @@ impl TokenAnswer {
     }
 
     pub(super) fn scope_text(&self) -> Option<String> {
-        let scopes: Vec<&str> = self.scope.as_ref()?.iter().map(|one| one.as_str()).collect();
+        let scopes: Vec<&str> = self
+            .scope
+            .as_ref()?
+            .iter()
+            .map(|one| one.as_str())
+            .collect();
         Some(scopes.join(" "))
     }
 }
@@ -125,9 +130,9 @@ fn lifetime<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duratio
         Value::String(text) => text.trim().parse::<f64>().ok(),
         _ => None,
     };
-    Ok(seconds.filter(|seconds| seconds.is_finite()).map(|seconds| {
-        Duration::from_secs_f64(seconds.clamp(0.0, LONGEST_LIFETIME.as_secs_f64()))
-    }))
+    Ok(seconds
+        .filter(|seconds| seconds.is_finite())
+        .map(|seconds| Duration::from_secs_f64(seconds.clamp(0.0, LONGEST_LIFETIME.as_secs_f64()))))
 }
 
 /// A string with something in it; an empty one, null or another type count as absent.
@@ -167,7 +172,12 @@ fn scopes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Scope
     };
     Ok(match Value::deserialize(deserializer)? {
         Value::String(text) => Some(split(&text)),
-        Value::Array(list) => Some(list.iter().filter_map(Value::as_str).flat_map(split).collect()),
+        Value::Array(list) => Some(
+            list.iter()
+                .filter_map(Value::as_str)
+                .flat_map(split)
+                .collect(),
+        ),
         _ => None,
     })
 }

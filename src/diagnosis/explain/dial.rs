@@ -1,0 +1,78 @@
+//! Names, connections and TLS.
+
+use super::words::{Words, chain, quote};
+use crate::{
+    diagnosis::Context,
+    net::{DialError, DialStep, TlsKind},
+};
+
+pub(super) fn words(error: &DialError, context: &Context) -> Words {
+    let server = context.server();
+    match error {
+        DialError::Resolve { host, .. } => Words::new(
+            "host_not_found",
+            format!("The server name {host} has no address."),
+            quote(&chain(error)),
+            format!(
+                "Check the spelling of the host in the account, and that this machine resolves names (getent hosts {host})."
+            ),
+        ),
+        DialError::Forbidden { host, address } => Words::new(
+            "host_forbidden",
+            format!("{host} leads to {address}, an address of this machine or its link."),
+            "Such hosts are refused so that an account cannot be used to reach into this machine.",
+            format!(
+                "If that is meant, name {host} in XC_EMAIL_ALLOW_HOSTS; otherwise correct the account's host."
+            ),
+        ),
+        DialError::Connect { .. } => Words::new(
+            "host_refused",
+            format!("{server} does not take connections."),
+            quote(&chain(error)),
+            "Check host and port in the account, and that a firewall lets this machine out to them.",
+        ),
+        DialError::TimedOut { during, .. } => Words::new(
+            match during {
+                DialStep::Resolve => "host_lookup_silent",
+                DialStep::Connect => "host_silent",
+                DialStep::Tls => "tls_silent",
+            },
+            format!("{server} gave no answer in time while {during}."),
+            "Usually a firewall drops the packets, or the port speaks another protocol.",
+            "Check host, port and TLS mode in the account, and that a firewall lets this machine out to them.",
+        ),
+        DialError::Tls { host, kind, detail } => tls(host, *kind, detail, context),
+    }
+}
+
+fn tls(host: &str, kind: TlsKind, detail: &str, context: &Context) -> Words {
+    let server = context.server();
+    match kind {
+        TlsKind::WrongName => Words::new(
+            "tls_wrong_name",
+            format!("The certificate of {server} is for another name than {host}."),
+            quote(detail),
+            "Enter the host name that is in the certificate (your mail administrator or provider knows it). \
+             Nothing was sent to this server.",
+        ),
+        TlsKind::Untrusted => Words::new(
+            "tls_untrusted",
+            format!("The certificate of {server} was issued by nobody this machine trusts."),
+            quote(detail),
+            "Install the issuer's certificate on this machine (update-ca-certificates) or name a bundle in \
+             XC_EMAIL_CA_FILE. A proxy that inspects TLS shows the same.",
+        ),
+        TlsKind::Expired => Words::new(
+            "tls_expired",
+            format!("The certificate of {server} is not valid now."),
+            quote(detail),
+            "Its owner has to renew it; check this machine's clock too (date).",
+        ),
+        TlsKind::Other => Words::new(
+            "tls_failed",
+            format!("No TLS connection with {server} came about."),
+            quote(detail),
+            "Check port and TLS mode in the account: 993 and 465 speak TLS at once, 143 and 587 use STARTTLS.",
+        ),
+    }
+}

@@ -1,0 +1,98 @@
+//! Failure and context → words. One file for each peer.
+
+mod dial;
+mod imap;
+mod oauth;
+mod smtp;
+mod words;
+
+use self::words::Words;
+use super::{Context, Diagnosis, Failure};
+use crate::store::StoreError;
+
+/// Says what happened, why, and what to do next. Pure; the same failure always gets the same code.
+pub fn explain(failure: &Failure, context: &Context) -> Diagnosis {
+    let words = match failure {
+        Failure::Imap(error) => imap::words(error, context),
+        Failure::Smtp(error) => smtp::words(error, context),
+        Failure::Oauth(error) => oauth::words(error, context),
+        Failure::Store(error) => store(error),
+        Failure::NotSignedIn => Words::new(
+            "not_signed_in",
+            format!(
+                "Nobody has signed in to the cloud provider of {}.",
+                context.account()
+            ),
+            "There is no grant yet.",
+            "Open the cloud provider and use Authenticate (motion-email provider authenticate ID).",
+        ),
+        Failure::SignInNeeded(reason) => Words::new(
+            "sign_in_needed",
+            "The identity platform no longer accepts the sign-in of the cloud provider.",
+            words::quote(reason),
+            "Sign in again: open the cloud provider and use Authenticate (motion-email provider authenticate ID). \
+             Mail waits meanwhile; nothing is lost.",
+        ),
+        Failure::ProviderMissing => Words::new(
+            "provider_missing",
+            format!(
+                "{} names a cloud provider that does not exist.",
+                context.account()
+            ),
+            "It was removed.",
+            "Edit the account and choose a cloud provider.",
+        ),
+        Failure::Bug(detail) => Words::new(
+            "bug",
+            "The program met a state that should be impossible.",
+            words::quote(detail),
+            "Report this with the log lines around it. The account is started again by itself.",
+        ),
+    };
+    Diagnosis {
+        code: words.code,
+        what: words.what,
+        why: words.why,
+        next: words.next,
+        class: failure.class(),
+    }
+}
+
+fn store(error: &StoreError) -> Words {
+    match error {
+        StoreError::Damaged { what, detail } => Words::new(
+            "store_row_damaged",
+            format!("A stored {what} cannot be used."),
+            words::quote(detail),
+            "If the key file was replaced, put the old one back (XC_EMAIL_KEY_FILE); otherwise enter the account's \
+             or provider's secret again, or restore the row from a backup.",
+        ),
+        StoreError::Unavailable { .. }
+        | StoreError::OutcomeUnknown { .. }
+        | StoreError::Sql { .. }
+        | StoreError::Closed => Words::new(
+            "store_unavailable",
+            "The database did not take or give data.",
+            words::quote(&words::chain(error)),
+            "Check that the database runs, has room and lets this user in. Work goes on by itself when it answers.",
+        ),
+        StoreError::LeaseLost { .. } => Words::new(
+            "lease_lost",
+            "Another node works for this account now.",
+            "The lease moved.",
+            "Nothing: this is how several nodes share accounts.",
+        ),
+        StoreError::Taken { .. }
+        | StoreError::Missing { .. }
+        | StoreError::InUse { .. }
+        | StoreError::Conflict(_) => Words::new(
+            "store_conflict",
+            "Stored data changed while it was being worked on.",
+            words::quote(&error.to_string()),
+            "Nothing: it is tried again from what is stored now.",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests;
