@@ -191,7 +191,11 @@ impl Session {
         match self.wire.exec(Step::List, command, budget, on).await {
             Ok(_) => Ok(newest),
             // Some servers refuse `*` where there is nothing.
-            Err(ImapError::Refused { text, .. }) if newest.is_none() && !text.contains("navailable") => Ok(None),
+            Err(ImapError::Refused { text, .. })
+                if newest.is_none() && !text.contains("navailable") =>
+            {
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     }

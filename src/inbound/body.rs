@@ -64,7 +64,10 @@ pub(super) async fn fetch(
     for one in wanted {
         let body = found.iter().find(|fetched| fetched.uid == one.uid);
         kept.push(match body.and_then(|fetched| fetched.body.clone()) {
-            Some(body) => Kept { listed: *one, what: What::Mail(body) },
+            Some(body) => Kept {
+                listed: *one,
+                what: What::Mail(body),
+            },
             None => by_slices(session, *one, settings).await?,
         });
     }
@@ -80,9 +83,7 @@ fn is_about_the_mail(error: &ImapError) -> bool {
                 Some("UNAVAILABLE" | "INUSE" | "LIMIT" | "SERVERBUG" | "OVERQUOTA" | "THROTTLED")
             );
             // Exchange Online's words for an outage are a plain NO or BAD.
-            !passing
-                && !text.contains("Unavailable")
-                && error.class() == FailureClass::RetryLater
+            !passing && !text.contains("Unavailable") && error.class() == FailureClass::RetryLater
         }
         _ => false,
     }
@@ -104,9 +105,14 @@ async fn by_slices(
         if offset > settings.body_limit {
             return oversize(session, one, offset).await;
         }
-        let slice = match session.fetch_slice(one.uid, offset, settings.slice_octets).await {
+        let slice = match session
+            .fetch_slice(one.uid, offset, settings.slice_octets)
+            .await
+        {
             Ok(slice) => slice,
-            Err(error) if is_about_the_mail(&error) => return missing(session, one, Some(error.to_string())).await,
+            Err(error) if is_about_the_mail(&error) => {
+                return missing(session, one, Some(error.to_string())).await;
+            }
             Err(error) => return Err(error.into()),
         };
         let Some(slice) = slice else {
@@ -117,7 +123,10 @@ async fn by_slices(
             break;
         }
     }
-    Ok(Kept { listed: one, what: What::Mail(body.freeze()) })
+    Ok(Kept {
+        listed: one,
+        what: What::Mail(body.freeze()),
+    })
 }
 
 /// No body: either the message is gone, or the server cannot give it (bad input 11, fault 38).
@@ -127,7 +136,11 @@ async fn missing(
     refusal: Option<String>,
 ) -> Result<Kept, SyncError> {
     if session.list(one.uid, Some(one.uid)).await?.is_empty() {
-        return Ok(Kept::aside(one, AsideReason::Vanished, "gone before it could be fetched"));
+        return Ok(Kept::aside(
+            one,
+            AsideReason::Vanished,
+            "gone before it could be fetched",
+        ));
     }
     let detail = refusal.unwrap_or_else(|| "the server has no body for it".to_owned());
     Ok(Kept::aside(one, AsideReason::NoBody, &detail))
@@ -162,12 +175,21 @@ pub(super) async fn read(parts: &Parts, kept: Vec<Kept>) -> Result<Vec<IngestIte
                     parsed,
                 }))
             }
-            What::Aside { reason, detail, headers } => {
+            What::Aside {
+                reason,
+                detail,
+                headers,
+            } => {
                 let raw = match headers {
                     Some(headers) => Some(parts.blobs.keep(headers).await?),
                     None => None,
                 };
-                IngestItem::Aside(Aside { uid: listed.uid, reason, detail, raw })
+                IngestItem::Aside(Aside {
+                    uid: listed.uid,
+                    reason,
+                    detail,
+                    raw,
+                })
             }
         });
     }
@@ -187,6 +209,8 @@ async fn parse(parts: &Parts, body: Bytes) -> (Result<ParsedMail, String>, [u8; 
         let _permit = permit;
         mime::parse(&body).map_err(|error| error.to_string())
     });
-    let parsed = work.await.unwrap_or_else(|_panic| Err("the reader gave up on it".to_owned()));
+    let parsed = work
+        .await
+        .unwrap_or_else(|_panic| Err("the reader gave up on it".to_owned()));
     (parsed, Sha256::digest(&hashed).into())
 }

@@ -25,6 +25,9 @@ use crate::{
     store::StoreError,
 };
 
+/// A server that ends IDLE sooner than this would be asked in a busy loop.
+const SHORT_IDLE: Duration = Duration::from_secs(5);
+
 /// The inbound half of one account's task.
 pub struct Lane {
     account: Arc<Account>,
@@ -43,8 +46,9 @@ pub struct Lane {
     pending: VecDeque<Event>,
     wake: watch::Receiver<u64>,
     tokens: watch::Receiver<u64>,
-    /// The server announced IDLE and refused it.
+    /// The server announced IDLE and refuses it, or ends it at once.
     idle_refused: bool,
+    idle_since: Instant,
     lease_lost: bool,
 }
 
@@ -57,9 +61,12 @@ enum Connection {
 enum Wake {
     Stop,
     Event(Event),
-    Successor(Result<Result<Option<Opened>, SyncError>, JoinError>),
+    Successor(Box<Successor>),
     Nothing,
 }
+
+/// How opening a successor ended.
+type Successor = Result<Result<Option<Opened>, SyncError>, JoinError>;
 
 impl Lane {
     /// A lane that has not begun. `wake` is changed by whoever wants the mailbox looked at now.
@@ -89,6 +96,7 @@ impl Lane {
             wake,
             tokens: parts.keeper.changes(),
             idle_refused: false,
+            idle_since: Instant::now(),
             lease_lost: false,
             account,
             parts,
@@ -102,7 +110,7 @@ impl Lane {
             let event = match self.wait(&stop).await {
                 Wake::Stop => return self.close().await,
                 Wake::Event(event) => event,
-                Wake::Successor(opened) => self.successor(opened),
+                Wake::Successor(opened) => self.successor(*opened),
                 Wake::Nothing => continue,
             };
             let effects = self.machine.handle(event, Instant::now(), rand::random());
@@ -121,8 +129,10 @@ impl Lane {
     /// The only place where the lane waits, and where waiting is given up.
     async fn wait(&mut self, stop: &CancellationToken) -> Wake {
         let deadline = self.machine.deadline();
-        let parked = matches!(self.machine.phase(), Phase::Parked { .. } | Phase::Waiting { .. })
-            && self.account.provider().is_some();
+        let parked = matches!(
+            self.machine.phase(),
+            Phase::Parked { .. } | Phase::Waiting { .. }
+        ) && self.account.provider().is_some();
         let idling = match &mut self.connection {
             Connection::Idle(idling) => Some(idling),
             Connection::None | Connection::Open(_) => None,
@@ -132,7 +142,7 @@ impl Lane {
             biased;
             () = stop.cancelled() => Wake::Stop,
             Some(opened) = self.renewal.join_next(), if !self.renewal.is_empty() => {
-                Wake::Successor(opened)
+                Wake::Successor(Box::new(opened))
             }
             () = std::future::ready(()), if !self.pending.is_empty() => {
                 self.pending.pop_front().map_or(Wake::Nothing, Wake::Event)
@@ -143,7 +153,13 @@ impl Lane {
                 Wake::Event(Event::Due)
             }
             news = next(idling), if has_idling => match news {
-                Ok(Nudge::Changed | Nudge::Ended) => Wake::Event(Event::Nudged),
+                Ok(Nudge::Changed) => Wake::Event(Event::Nudged),
+                Ok(Nudge::Ended) => {
+                    if self.idle_since.elapsed() < SHORT_IDLE {
+                        self.refuse_idle();
+                    }
+                    Wake::Event(Event::Nudged)
+                }
                 Err(error) => {
                     self.fail(error.into());
                     Wake::Nothing
@@ -231,12 +247,23 @@ impl Lane {
         match stop.run_until_cancelled(session.idle()).await {
             Some(Ok(idling)) => self.connection = Connection::Idle(Box::new(idling)),
             Some(Err(error)) => {
-                self.idle_refused |=
-                    matches!(error, ImapError::Refused { during: Step::Idle, .. });
+                self.idle_refused |= matches!(
+                    error,
+                    ImapError::Refused {
+                        during: Step::Idle,
+                        ..
+                    }
+                );
                 self.fail(error.into());
             }
             None => {}
         }
+    }
+
+    /// From now on the mailbox is looked at on a schedule.
+    fn refuse_idle(&mut self) {
+        self.idle_refused = true;
+        self.machine.times.watch = self.parts.settings.poll;
     }
 
     fn can_idle(&self, session: &Session) -> bool {
@@ -264,13 +291,10 @@ impl Lane {
     }
 
     /// What became of opening a successor. Trouble with it is no trouble yet: the connection lives.
-    fn successor(
-        &mut self,
-        opened: Result<Result<Option<Opened>, SyncError>, JoinError>,
-    ) -> Event {
-        let left = self
-            .token
-            .map_or(Duration::ZERO, |token| token.expires_at.since(self.parts.clock.now()));
+    fn successor(&mut self, opened: Result<Result<Option<Opened>, SyncError>, JoinError>) -> Event {
+        let left = self.token.map_or(Duration::ZERO, |token| {
+            token.expires_at.since(self.parts.clock.now())
+        });
         match opened {
             Ok(Ok(Some(opened))) => {
                 let renew_at = opened.token.map(|token| self.renew_at(token));

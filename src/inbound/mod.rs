@@ -28,6 +28,7 @@
 //! RFC 9051 §2.3.1.1 (unique identifiers), RFC 2177 (IDLE).
 
 mod body;
+mod budget;
 mod lane;
 mod machine;
 mod open;
@@ -38,8 +39,8 @@ mod trouble;
 
 use std::{sync::Arc, time::Duration};
 
+pub use budget::Budget;
 pub use lane::Lane;
-pub use sync::Budget;
 pub use trouble::SyncError;
 
 use crate::{

@@ -63,16 +63,18 @@ pub(super) async fn succeed(
     open(account, parts).await.map(Some)
 }
 
-async fn with_token(
-    account: &Account,
-    parts: &Parts,
-    token: &Token,
-) -> Result<Opened, ImapError> {
+async fn with_token(account: &Account, parts: &Parts, token: &Token) -> Result<Opened, ImapError> {
     let stamp = Stamp {
         version: token.version,
         expires_at: token.expires_at,
     };
-    log_in(account, parts, Secret::AccessToken(&token.secret), Some(stamp)).await
+    log_in(
+        account,
+        parts,
+        Secret::AccessToken(&token.secret),
+        Some(stamp),
+    )
+    .await
 }
 
 async fn log_in(

@@ -89,15 +89,16 @@ impl Report {
             Phase::Watching { .. } => (LaneState::Ready, None),
         };
         let now = self.parts.clock.now();
-        let retry_at =
-            until.map(|until| now.plus(until.saturating_duration_since(Instant::now())));
+        let retry_at = until.map(|until| now.plus(until.saturating_duration_since(Instant::now())));
         self.log(state);
         if state == LaneState::Ready {
             self.diagnosis = None;
         }
         self.show(state, retry_at, now);
         match state {
-            LaneState::Ready | LaneState::Waiting | LaneState::Parked => self.store(state, now).await,
+            LaneState::Ready | LaneState::Waiting | LaneState::Parked => {
+                self.store(state, now).await
+            }
             LaneState::Starting
             | LaneState::Connecting
             | LaneState::Working
@@ -121,7 +122,11 @@ impl Report {
             let next = LaneStatus {
                 state,
                 diagnosis: self.diagnosis.clone().filter(|_| troubled),
-                since: if status.state == state { status.since } else { now },
+                since: if status.state == state {
+                    status.since
+                } else {
+                    now
+                },
                 retry_at,
                 last_contact: self.last_contact,
             };
@@ -136,7 +141,9 @@ impl Report {
         let key = &self.account.entered.key;
         let known = self.told;
         match (state, &self.diagnosis) {
-            (LaneState::Parked, Some(trouble)) if self.status.borrow().state != LaneState::Parked => {
+            (LaneState::Parked, Some(trouble))
+                if self.status.borrow().state != LaneState::Parked =>
+            {
                 if known == Some(trouble.code) {
                     debug!(account = %key, code = trouble.code, "still waits for an operator");
                     return;
@@ -147,7 +154,9 @@ impl Report {
                     next = %trouble.next, "mailbox cannot be read until somebody acts"
                 );
             }
-            (LaneState::Waiting, Some(trouble)) if self.status.borrow().state != LaneState::Waiting => {
+            (LaneState::Waiting, Some(trouble))
+                if self.status.borrow().state != LaneState::Waiting =>
+            {
                 if known.is_some() {
                     debug!(account = %key, code = trouble.code, why = %trouble.why, "still no mailbox");
                     return;
@@ -159,7 +168,11 @@ impl Report {
                 );
             }
             (LaneState::Ready, _) if !self.watched || known.is_some() => {
-                let words = if self.watched { "mailbox is read again" } else { "mailbox is watched" };
+                let words = if self.watched {
+                    "mailbox is read again"
+                } else {
+                    "mailbox is watched"
+                };
                 self.watched = true;
                 self.told = None;
                 info!(account = %key, "{words}");

@@ -2,7 +2,6 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -31,45 +30,6 @@ const SMALL: u32 = 50_000;
 const ENOUGH: u32 = 12;
 /// The weight of an answer that cannot be read.
 const CERTAIN: u32 = 4;
-
-/// Bounds of what is in memory at once, shared by all accounts of the process.
-#[derive(Clone, Debug)]
-pub struct Budget {
-    /// In KiB.
-    fetching: Arc<Semaphore>,
-    kib: u32,
-    parsing: Arc<Semaphore>,
-}
-
-impl Budget {
-    /// Mail being fetched may take `octets` of memory in all; `parsers` mails are parsed at once.
-    pub fn new(octets: u64, parsers: usize) -> Self {
-        let kib = u32::try_from(octets / 1024).unwrap_or(u32::MAX).max(1);
-        Self {
-            fetching: Arc::new(Semaphore::new(usize::try_from(kib).unwrap_or(usize::MAX))),
-            kib,
-            parsing: Arc::new(Semaphore::new(parsers.max(1))),
-        }
-    }
-
-    /// Waits for room for this many octets; a mail larger than all of it takes all of it.
-    async fn room(&self, octets: u64) -> Option<OwnedSemaphorePermit> {
-        let kib = u32::try_from(octets / 1024 + 1).unwrap_or(u32::MAX).min(self.kib);
-        self.fetching.clone().acquire_many_owned(kib).await.ok()
-    }
-
-    pub(super) fn parsing(&self) -> Arc<Semaphore> {
-        self.parsing.clone()
-    }
-}
-
-impl Default for Budget {
-    /// 256 MiB, and as many parsers as there are processors.
-    fn default() -> Self {
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        Self::new(256 * 1024 * 1024, processors)
-    }
-}
 
 /// How far the folder is read on this connection, and what is known to lie ahead.
 pub(super) struct Reader {
@@ -152,7 +112,10 @@ impl Reader {
         if let Some(selected) = self.selected {
             let more = self.begin(session, &selected, stop).await?;
             self.selected = None;
-            return Ok(Unit { more, ..Unit::default() });
+            return Ok(Unit {
+                more,
+                ..Unit::default()
+            });
         }
         let folder = self.folder.clone().ok_or(SyncError::NoFolder)?;
         if self.ahead.is_empty() {
@@ -161,7 +124,10 @@ impl Reader {
                 if let Some(next) = self.listed_to.filter(|next| *next > folder.cursor.next) {
                     self.advance(folder, next).await?;
                 }
-                return Ok(Unit { more: !self.at_end, ..Unit::default() });
+                return Ok(Unit {
+                    more: !self.at_end,
+                    ..Unit::default()
+                });
             }
         }
         self.batch(session, folder, stop).await
@@ -185,20 +151,36 @@ impl Reader {
             SyncPlan::FirstTime { validity } => {
                 let end = end(session, selected, stop).await?;
                 let start = self.start(session, end, stop).await?;
-                let cursor = Cursor { validity, generation: Generation(0), next: start };
+                let cursor = Cursor {
+                    validity,
+                    generation: Generation(0),
+                    next: start,
+                };
                 info!(account = %self.account.entered.key, folder = FOLDER, from = start, "reading begins");
                 (cursor, end)
             }
-            SyncPlan::StartOver { why, validity, generation } => {
+            SyncPlan::StartOver {
+                why,
+                validity,
+                generation,
+            } => {
                 warn!(
                     account = %self.account.entered.key, folder = FOLDER, why = why.as_str(),
                     "the server voided its message numbers, looking at everything again"
                 );
-                let cursor = Cursor { validity, generation, next: 1 };
+                let cursor = Cursor {
+                    validity,
+                    generation,
+                    next: 1,
+                };
                 (cursor, end(session, selected, stop).await?)
             }
         };
-        let folder = self.parts.store.folder_start(&self.lease, FOLDER, cursor, history, now).await?;
+        let folder = self
+            .parts
+            .store
+            .folder_start(&self.lease, FOLDER, cursor, history, now)
+            .await?;
         self.folder = Some(folder);
         Ok(true)
     }
@@ -223,7 +205,9 @@ impl Reader {
             let low = high.saturating_sub(window - 1).max(1);
             let Some(first) = uid(low) else { break };
             let listed = cut_short(stop, session.list(first, Some(last))).await?;
-            let wanted = listed.iter().find(|one| plan::is_wanted(one, end, Some(since)));
+            let wanted = listed
+                .iter()
+                .find(|one| plan::is_wanted(one, end, Some(since)));
             match wanted {
                 Some(lowest) => start = u64::from(lowest.uid.get()),
                 // A whole window that is too old: so is what is below it. A gap says nothing.
@@ -247,7 +231,10 @@ impl Reader {
         let Some(first) = uid(from) else {
             return Ok(());
         };
-        let little = self.exists <= SMALL || self.end.is_some_and(|end| end <= from.saturating_add(WINDOW.into()));
+        let little = self.exists <= SMALL
+            || self
+                .end
+                .is_some_and(|end| end <= from.saturating_add(WINDOW.into()));
         let last = if little {
             None
         } else {
@@ -289,11 +276,18 @@ impl Reader {
         let settings = self.parts.settings;
         let count = match self.suspect {
             Some(_) => 1,
-            None => plan::batch_size(self.ahead.iter(), settings.batch_messages, settings.batch_octets),
+            None => plan::batch_size(
+                self.ahead.iter(),
+                settings.batch_messages,
+                settings.batch_octets,
+            ),
         };
         let wanted: Vec<Listed> = self.ahead.iter().take(count).copied().collect();
         let Some((first, last)) = wanted.first().copied().zip(wanted.last().copied()) else {
-            return Ok(Unit { more: !self.at_end, ..Unit::default() });
+            return Ok(Unit {
+                more: !self.at_end,
+                ..Unit::default()
+            });
         };
         let octets = wanted.iter().map(|one| one.size).sum();
         let _room = cut_short_quietly(stop, self.parts.budget.room(octets)).await?;
@@ -314,7 +308,10 @@ impl Reader {
         let unit = self.store(folder, items, next).await?;
         self.ahead.drain(..wanted.len().min(self.ahead.len()));
         self.suspect = self.suspect.filter(|suspect| suspect.last > last.uid);
-        Ok(Unit { more: !self.ahead.is_empty() || !self.at_end, ..unit })
+        Ok(Unit {
+            more: !self.ahead.is_empty() || !self.at_end,
+            ..unit
+        })
     }
 
     async fn fetch(
@@ -327,15 +324,39 @@ impl Reader {
             && one.uid == suspect.uid
             && suspect.weight >= ENOUGH
         {
-            return Ok(vec![Kept::aside(*one, AsideReason::Unreadable, "the server's answer cannot be read")]);
+            return Ok(vec![Kept::aside(
+                *one,
+                AsideReason::Unreadable,
+                "the server's answer cannot be read",
+            )]);
         }
         let careful = self.suspect.is_some();
-        cut_short(stop, body::fetch(session, wanted, careful, &self.parts.settings)).await
+        cut_short(
+            stop,
+            body::fetch(session, wanted, careful, &self.parts.settings),
+        )
+        .await
     }
 
     /// A message whose answer breaks the connection must not break it for ever (I5).
     fn suspect_after(&mut self, error: &SyncError, first: Uid, last: Uid) {
-        let SyncError::Imap(ImapError::Nonsense { during: Step::Fetch, .. } | ImapError::Limit { during: Step::Fetch, .. } | ImapError::TimedOut { during: Step::Fetch } | ImapError::Broken { during: Step::Fetch, .. }) = error
+        let SyncError::Imap(
+            ImapError::Nonsense {
+                during: Step::Fetch,
+                ..
+            }
+            | ImapError::Limit {
+                during: Step::Fetch,
+                ..
+            }
+            | ImapError::TimedOut {
+                during: Step::Fetch,
+            }
+            | ImapError::Broken {
+                during: Step::Fetch,
+                ..
+            },
+        ) = error
         else {
             return;
         };
@@ -345,9 +366,20 @@ impl Reader {
             _ => 1,
         };
         self.suspect = Some(match self.suspect {
-            Some(known) if known.uid == first => Suspect { weight: known.weight + weight, ..known },
-            Some(known) => Suspect { uid: first, last: known.last.max(last), weight },
-            None => Suspect { uid: first, last, weight: 0 },
+            Some(known) if known.uid == first => Suspect {
+                weight: known.weight + weight,
+                ..known
+            },
+            Some(known) => Suspect {
+                uid: first,
+                last: known.last.max(last),
+                weight,
+            },
+            None => Suspect {
+                uid: first,
+                last,
+                weight: 0,
+            },
         });
     }
 
@@ -390,7 +422,11 @@ impl Reader {
                 reason = ?aside.reason, detail = %aside.detail, "a mail was put aside"
             );
         }
-        Ok(Unit { more: true, new: done.new_messages, aside: done.put_aside })
+        Ok(Unit {
+            more: true,
+            new: done.new_messages,
+            aside: done.put_aside,
+        })
     }
 
     /// Moves the cursor over what a complete listing showed to be empty or unwanted.
@@ -434,5 +470,7 @@ async fn cut_short_quietly<T>(
     stop: &CancellationToken,
     work: impl Future<Output = T>,
 ) -> Result<T, SyncError> {
-    stop.run_until_cancelled(work).await.ok_or(SyncError::Stopping)
+    stop.run_until_cancelled(work)
+        .await
+        .ok_or(SyncError::Stopping)
 }

@@ -50,9 +50,11 @@ pub(super) fn trouble(error: &SyncError) -> Trouble {
         SyncError::Imap(ImapError::Refused { text, .. }) if quirks::is_not_connected(text) => {
             Trouble::Perhaps
         }
-        SyncError::Imap(ImapError::Dial(
-            DialError::Resolve { .. } | DialError::Connect { .. },
-        )) if error_class(error) == FailureClass::RetryLater => Trouble::Perhaps,
+        SyncError::Imap(ImapError::Dial(DialError::Resolve { .. } | DialError::Connect { .. }))
+            if error_class(error) == FailureClass::RetryLater =>
+        {
+            Trouble::Perhaps
+        }
         _ => by_class(error_class(error)),
     }
 }
