@@ -14,12 +14,19 @@ pub(super) const PATH: &str = "/api/mail/accounts";
 /// Rows asked for at a time while an account is looked for.
 const PAGE: usize = 500;
 
-pub(super) async fn perform(command: AccountCommand, work: &mut Work<'_, '_>) -> Result<(), Failure> {
+pub(super) async fn perform(
+    command: AccountCommand,
+    work: &mut Work<'_, '_>,
+) -> Result<(), Failure> {
     match command {
         AccountCommand::Add(settings) => {
             let names = Changed::from(&settings.names);
             let mut body = body(&names, &settings.login, &settings.servers);
-            body.extend(settings.backfill.map(|backfill| ("backfill".to_owned(), json!(backfill.0))));
+            body.extend(
+                settings
+                    .backfill
+                    .map(|backfill| ("backfill".to_owned(), json!(backfill.0))),
+            );
             if settings.login.provider.is_none() {
                 body.insert("authentication".to_owned(), json!("password"));
                 password(&settings.login, work.terminal, &mut body)?;
@@ -27,10 +34,18 @@ pub(super) async fn perform(command: AccountCommand, work: &mut Work<'_, '_>) ->
             let answer = work.client.post(PATH, Value::Object(body)).await?;
             let key = first(&answer, &["/key"]);
             let id = first(&answer, &["/id"]);
-            work.done(&answer, &format!("Added account {key} (id {id}); motion-email account show {key} says how it is."))
+            work.done(
+                &answer,
+                &format!(
+                    "Added account {key} (id {id}); motion-email account show {key} says how it is."
+                ),
+            )
         }
         AccountCommand::List => {
-            let answer = work.client.get(PATH, &[("limit", PAGE.to_string())]).await?;
+            let answer = work
+                .client
+                .get(PATH, &[("limit", PAGE.to_string())])
+                .await?;
             work.table(
                 &answer,
                 &[
@@ -49,23 +64,47 @@ pub(super) async fn perform(command: AccountCommand, work: &mut Work<'_, '_>) ->
             let answer = work.client.get(&path(&account, work).await?, &[]).await?;
             work.record(
                 &answer,
-                &["id", "key", "name", "address", "service", "paused", "status", "ListId", "authentication",
-                    "CloudProviderId", "username", "delegate", "imap", "smtp", "backfill"],
+                &[
+                    "id",
+                    "key",
+                    "name",
+                    "address",
+                    "service",
+                    "paused",
+                    "status",
+                    "ListId",
+                    "authentication",
+                    "CloudProviderId",
+                    "username",
+                    "delegate",
+                    "imap",
+                    "smtp",
+                    "backfill",
+                ],
             )
         }
         AccountCommand::Edit { account, settings } => {
             let mut body = body(&settings.names, &settings.login, &settings.servers);
-            body.extend(settings.backfill.map(|backfill| ("backfill".to_owned(), json!(backfill.0))));
+            body.extend(
+                settings
+                    .backfill
+                    .map(|backfill| ("backfill".to_owned(), json!(backfill.0))),
+            );
             if settings.login.password_file.is_some() {
                 body.insert("authentication".to_owned(), json!("password"));
                 password(&settings.login, work.terminal, &mut body)?;
             }
             if body.is_empty() {
-                return Err(Failure::Usage("Nothing to change is named; see --help.".to_owned()));
+                return Err(Failure::Usage(
+                    "Nothing to change is named; see --help.".to_owned(),
+                ));
             }
             let path = path(&account, work).await?;
             let answer = work.client.put(&path, Value::Object(body)).await?;
-            work.done(&answer, &format!("Changed account {}.", first(&answer, &["/key", "/id"])))
+            work.done(
+                &answer,
+                &format!("Changed account {}.", first(&answer, &["/key", "/id"])),
+            )
         }
         AccountCommand::Pause { account } => verb(&account, "pause", "Paused", work).await,
         AccountCommand::Resume { account } => verb(&account, "resume", "Resumed", work).await,
@@ -74,18 +113,33 @@ pub(super) async fn perform(command: AccountCommand, work: &mut Work<'_, '_>) ->
             account,
             discard_queue,
         } => {
-            let query = if discard_queue { "?discardQueue=true" } else { "" };
+            let query = if discard_queue {
+                "?discardQueue=true"
+            } else {
+                ""
+            };
             let path = format!("{}{query}", path(&account, work).await?);
             let answer = work.client.delete(&path).await?;
-            work.done(&answer, &format!("Removed account {}.", super::show::escaped(&account)))
+            work.done(
+                &answer,
+                &format!("Removed account {}.", super::show::escaped(&account)),
+            )
         }
     }
 }
 
-async fn verb(account: &str, verb: &str, past: &str, work: &mut Work<'_, '_>) -> Result<(), Failure> {
+async fn verb(
+    account: &str,
+    verb: &str,
+    past: &str,
+    work: &mut Work<'_, '_>,
+) -> Result<(), Failure> {
     let path = format!("{}/{verb}", path(account, work).await?);
     let answer = work.client.post(&path, json!({})).await?;
-    work.done(&answer, &format!("{past} account {}.", super::show::escaped(account)))
+    work.done(
+        &answer,
+        &format!("{past} account {}.", super::show::escaped(account)),
+    )
 }
 
 /// The fields that are named.
@@ -106,13 +160,19 @@ fn body(names: &Changed, login: &Login, servers: &ServerFlags) -> Map<String, Va
         ("host", servers.imap_host.as_ref().map(|text| json!(text))),
         ("port", servers.imap_port.map(|port| json!(port))),
         ("tls", servers.imap_tls.map(|tls| json!(word(tls)))),
-        ("verify", servers.imap_verify.map(|verify| json!(word(verify)))),
+        (
+            "verify",
+            servers.imap_verify.map(|verify| json!(word(verify))),
+        ),
     ]);
     let smtp = object([
         ("host", servers.smtp_host.as_ref().map(|text| json!(text))),
         ("port", servers.smtp_port.map(|port| json!(port))),
         ("tls", servers.smtp_tls.map(|tls| json!(word(tls)))),
-        ("verify", servers.smtp_verify.map(|verify| json!(word(verify)))),
+        (
+            "verify",
+            servers.smtp_verify.map(|verify| json!(word(verify))),
+        ),
     ]);
     for (name, server) in [("imap", imap), ("smtp", smtp)] {
         if !server.is_empty() {
@@ -132,11 +192,21 @@ fn object<const N: usize>(fields: [(&str, Option<Value>); N]) -> Map<String, Val
 /// A choice as the API spells it, which is as the command line does.
 fn word(choice: impl clap::ValueEnum) -> String {
     let value = choice.to_possible_value();
-    value.map(|value| value.get_name().to_owned()).unwrap_or_default()
+    value
+        .map(|value| value.get_name().to_owned())
+        .unwrap_or_default()
 }
 
-fn password(login: &Login, terminal: &mut Terminal<'_>, body: &mut Map<String, Value>) -> Result<(), Failure> {
-    let password = terminal.secret(login.password_file.as_deref(), "password", "--password-file")?;
+fn password(
+    login: &Login,
+    terminal: &mut Terminal<'_>,
+    body: &mut Map<String, Value>,
+) -> Result<(), Failure> {
+    let password = terminal.secret(
+        login.password_file.as_deref(),
+        "password",
+        "--password-file",
+    )?;
     body.insert("password".to_owned(), json!(password.expose_secret()));
     Ok(())
 }
@@ -150,7 +220,10 @@ async fn path(account: &str, work: &Work<'_, '_>) -> Result<String, Failure> {
 pub(super) async fn id(account: &str, work: &Work<'_, '_>) -> Result<i64, Failure> {
     let mut found = Found::default();
     for page in 0.. {
-        let query = [("limit", PAGE.to_string()), ("offset", (page * PAGE).to_string())];
+        let query = [
+            ("limit", PAGE.to_string()),
+            ("offset", (page * PAGE).to_string()),
+        ];
         let answer = work.client.get(PATH, &query).await?;
         let rows = rows(&answer);
         found.look(account, rows);
@@ -180,7 +253,10 @@ impl Found {
                 continue;
             };
             let its_key = row.get("key").and_then(Value::as_str);
-            if its_key.zip(key).is_some_and(|(its, wanted)| its.eq_ignore_ascii_case(wanted)) {
+            if its_key
+                .zip(key)
+                .is_some_and(|(its, wanted)| its.eq_ignore_ascii_case(wanted))
+            {
                 self.by_key = Some(id);
             }
             if number == Some(id) {

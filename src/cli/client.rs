@@ -33,7 +33,9 @@ impl Client {
             .redirect(reqwest::redirect::Policy::none())
             .timeout(PATIENCE)
             .build()
-            .map_err(|error| Failure::Nothing(format!("The HTTP client cannot be made: {error}.")))?;
+            .map_err(|error| {
+                Failure::Nothing(format!("The HTTP client cannot be made: {error}."))
+            })?;
         Ok(Self {
             http,
             socket: socket.to_owned(),
@@ -128,7 +130,9 @@ impl Client {
         while let Some(piece) = answer.chunk().await.map_err(|error| self.broken(&error))? {
             bytes.extend_from_slice(&piece);
             if bytes.len() > MAX_ANSWER {
-                return Err(Failure::Nothing("The daemon's answer is too large.".to_owned()));
+                return Err(Failure::Nothing(
+                    "The daemon's answer is too large.".to_owned(),
+                ));
             }
         }
         Ok(serde_json::from_slice(&bytes).unwrap_or_default())
@@ -136,7 +140,10 @@ impl Client {
 
     fn broken(&self, error: &reqwest::Error) -> Failure {
         if error.is_timeout() {
-            let text = format!("The daemon did not answer within {} seconds.", PATIENCE.as_secs());
+            let text = format!(
+                "The daemon did not answer within {} seconds.",
+                PATIENCE.as_secs()
+            );
             return Failure::Later(text);
         }
         let mut why = None;

@@ -173,6 +173,9 @@ mod tests {
             status: 418,
             problem: Value::Null,
         };
-        assert_eq!(bare.words(), ["The daemon answered 418 without saying why."]);
+        assert_eq!(
+            bare.words(),
+            ["The daemon answered 418 without saying why."]
+        );
     }
 }

@@ -17,7 +17,10 @@ const OUTBOX: &str = "/api/mail/outbox";
 impl PageFlags {
     /// As query parameters.
     pub(super) fn query(&self) -> Vec<(&'static str, String)> {
-        vec![("limit", self.limit.to_string()), ("offset", self.offset.to_string())]
+        vec![
+            ("limit", self.limit.to_string()),
+            ("offset", self.offset.to_string()),
+        ]
     }
 }
 
@@ -31,7 +34,10 @@ pub(super) async fn message(command: Message, work: &mut Work<'_, '_>) -> Result
                 &[
                     ("ID", &["/id"]),
                     ("ACCOUNT", &["/accountKey", "/AccountId"]),
-                    ("RECEIVED", &["/receivedAt", "/internalDate", "/date", "/createdAt"]),
+                    (
+                        "RECEIVED",
+                        &["/receivedAt", "/internalDate", "/date", "/createdAt"],
+                    ),
                     ("FROM", &["/from"]),
                     ("SUBJECT", &["/subject"]),
                 ],
@@ -45,7 +51,19 @@ pub(super) async fn message(command: Message, work: &mut Work<'_, '_>) -> Result
             let text = take_text(&mut answer, "text");
             // The HTML form is for browsers; `message raw` and --json have it.
             take_text(&mut answer, "html");
-            work.record(&answer, &["id", "AccountId", "subject", "from", "to", "cc", "date", "receivedAt"])?;
+            work.record(
+                &answer,
+                &[
+                    "id",
+                    "AccountId",
+                    "subject",
+                    "from",
+                    "to",
+                    "cc",
+                    "date",
+                    "receivedAt",
+                ],
+            )?;
             if let Some(text) = text {
                 writeln!(work.terminal.out)?;
                 paragraphs(work.terminal.out, &text)?;
@@ -53,7 +71,9 @@ pub(super) async fn message(command: Message, work: &mut Work<'_, '_>) -> Result
             Ok(())
         }
         Message::Raw { id } => {
-            let Work { client, terminal, .. } = work;
+            let Work {
+                client, terminal, ..
+            } = work;
             let person = terminal.person.reads;
             let out = &mut terminal.out;
             client
@@ -130,17 +150,29 @@ pub(super) async fn send(send: Send, work: &mut Work<'_, '_>) -> Result<(), Fail
     }
     let answer = work.client.post(OUTBOX, Value::Object(body)).await?;
     let id = first(&answer, &["/id"]);
-    work.done(&answer, &format!("Queued as {id}; motion-email outbox show {id} says what became of it."))
+    work.done(
+        &answer,
+        &format!("Queued as {id}; motion-email outbox show {id} says what became of it."),
+    )
 }
 
 pub(super) async fn outbox(command: Outbox, work: &mut Work<'_, '_>) -> Result<(), Failure> {
     match command {
-        Outbox::List { account, state, page } => {
+        Outbox::List {
+            account,
+            state,
+            page,
+        } => {
             let mut query = of_account(page.query(), account, work).await?;
             query.extend(state.map(|state| ("state", state)));
             let mut answer = work.client.get(OUTBOX, &query).await?;
             if !work.json {
-                for row in answer.get_mut("rows").and_then(Value::as_array_mut).into_iter().flatten() {
+                for row in answer
+                    .get_mut("rows")
+                    .and_then(Value::as_array_mut)
+                    .into_iter()
+                    .flatten()
+                {
                     summarize(row);
                 }
             }
@@ -158,7 +190,19 @@ pub(super) async fn outbox(command: Outbox, work: &mut Work<'_, '_>) -> Result<(
         }
         Outbox::Show { id } => {
             let answer = work.client.get(&format!("{OUTBOX}/{id}"), &[]).await?;
-            work.record(&answer, &["id", "AccountId", "state", "subject", "from", "createdAt", "recipients", "attempts"])
+            work.record(
+                &answer,
+                &[
+                    "id",
+                    "AccountId",
+                    "state",
+                    "subject",
+                    "from",
+                    "createdAt",
+                    "recipients",
+                    "attempts",
+                ],
+            )
         }
     }
 }
@@ -170,7 +214,10 @@ fn summarize(row: &mut Value) {
     if recipients.is_empty() {
         return;
     }
-    let addresses: Vec<_> = recipients.iter().map(|one| first(one, &["/address"])).collect();
+    let addresses: Vec<_> = recipients
+        .iter()
+        .map(|one| first(one, &["/address"]))
+        .collect();
     let mut states: Vec<(String, usize)> = Vec::new();
     for one in recipients {
         let state = first(one, &["/state"]);
@@ -181,7 +228,10 @@ fn summarize(row: &mut Value) {
     }
     let states: Vec<_> = match states.as_slice() {
         [(state, _)] => vec![state.clone()],
-        _ => states.iter().map(|(state, count)| format!("{count} {state}")).collect(),
+        _ => states
+            .iter()
+            .map(|(state, count)| format!("{count} {state}"))
+            .collect(),
     };
     if let Some(object) = row.as_object_mut() {
         object.insert("recipientsShown".to_owned(), json!(addresses.join(", ")));
@@ -200,7 +250,11 @@ mod tests {
             (vec![recipient("a", "sent")], "sent"),
             (vec![recipient("a", "sent"), recipient("b", "sent")], "sent"),
             (
-                vec![recipient("a", "sent"), recipient("b", "failed"), recipient("c", "sent")],
+                vec![
+                    recipient("a", "sent"),
+                    recipient("b", "failed"),
+                    recipient("c", "sent"),
+                ],
                 "2 sent, 1 failed",
             ),
         ] {

@@ -34,7 +34,7 @@ mod terminal;
 mod tests;
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -165,7 +165,9 @@ fn show_logs(common: &Common, logs: &Logs, terminal: &mut Terminal<'_>) -> Resul
     let level = match &logs.level {
         None => None,
         Some(text) => Some(Level::parse(text).ok_or_else(|| {
-            Failure::Usage(format!("{text:?} is not a level: use ERROR, WARN, INFO, DEBUG or TRACE."))
+            Failure::Usage(format!(
+                "{text:?} is not a level: use ERROR, WARN, INFO, DEBUG or TRACE."
+            ))
         })?),
     };
     let filter = Filter {

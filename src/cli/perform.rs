@@ -1,7 +1,5 @@
 //! One command against a running daemon.
 
-use std::io::Write;
-
 use serde_json::{Value, json};
 
 use super::args::{Command, ContactCommand, ListCommand};
@@ -76,11 +74,21 @@ async fn list(command: ListCommand, work: &mut Work<'_, '_>) -> Result<(), Failu
     match command {
         ListCommand::Add { name } => {
             let answer = work.client.post(LISTS, json!({ "name": name })).await?;
-            work.done(&answer, &format!("Added list {}.", super::show::first(&answer, &["/id"])))
+            work.done(
+                &answer,
+                &format!("Added list {}.", super::show::first(&answer, &["/id"])),
+            )
         }
         ListCommand::List => {
             let answer = work.client.get(LISTS, &[]).await?;
-            work.table(&answer, &[("ID", &["/id"]), ("NAME", &["/name"]), ("CREATED", &["/createdAt"])])
+            work.table(
+                &answer,
+                &[
+                    ("ID", &["/id"]),
+                    ("NAME", &["/name"]),
+                    ("CREATED", &["/createdAt"]),
+                ],
+            )
         }
     }
 }
@@ -112,10 +120,16 @@ async fn log_level(level: Option<String>, work: &mut Work<'_, '_>) -> Result<(),
                     "{text:?} is not a level: use ERROR, WARN, INFO, DEBUG or TRACE."
                 ))
             })?;
-            work.client.put(PATH, json!({"level": level.as_str()})).await?
+            work.client
+                .put(PATH, json!({"level": level.as_str()}))
+                .await?
         }
     };
     let shown = super::show::first(&answer, &["/level"]);
-    let until = if level.is_some() { " until the daemon starts again" } else { "" };
+    let until = if level.is_some() {
+        " until the daemon starts again"
+    } else {
+        ""
+    };
     work.done(&answer, &format!("The level is {shown}{until}."))
 }

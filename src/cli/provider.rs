@@ -20,7 +20,10 @@ const PATIENCE: Duration = Duration::from_secs(15 * 60);
 /// How often the grant is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-pub(super) async fn perform(command: ProviderCommand, work: &mut Work<'_, '_>) -> Result<(), Failure> {
+pub(super) async fn perform(
+    command: ProviderCommand,
+    work: &mut Work<'_, '_>,
+) -> Result<(), Failure> {
     match command {
         ProviderCommand::Add(new) => add(new, work).await,
         ProviderCommand::List => {
@@ -39,7 +42,19 @@ pub(super) async fn perform(command: ProviderCommand, work: &mut Work<'_, '_>) -
         }
         ProviderCommand::Show { id } => {
             let answer = work.client.get(&format!("{PATH}/{id}"), &[]).await?;
-            work.record(&answer, &["id", "name", "service", "type", "applicationId", "tenantId", "redirectUri", "grant"])
+            work.record(
+                &answer,
+                &[
+                    "id",
+                    "name",
+                    "service",
+                    "type",
+                    "applicationId",
+                    "tenantId",
+                    "redirectUri",
+                    "grant",
+                ],
+            )
         }
         ProviderCommand::Authenticate {
             id,
@@ -101,14 +116,23 @@ async fn authenticate(
     let grant_path = format!("{path}/grant");
     let before = work.client.get(&grant_path, &[]).await?;
     let body = login_hint.map_or_else(|| json!({}), |hint| json!({"loginHint": hint}));
-    let answer = work.client.post(&format!("{path}/authenticate"), body).await?;
+    let answer = work
+        .client
+        .post(&format!("{path}/authenticate"), body)
+        .await?;
     if work.json {
         return work.raw_json(&answer);
     }
     let Some(url) = text_at(&answer, "/authorizeUrl") else {
-        return Err(Failure::Nothing("The daemon gave no address to sign in at.".to_owned()));
+        return Err(Failure::Nothing(
+            "The daemon gave no address to sign in at.".to_owned(),
+        ));
     };
-    writeln!(work.terminal.out, "Open this address in a browser and sign in:\n\n{}\n", escaped(&url))?;
+    writeln!(
+        work.terminal.out,
+        "Open this address in a browser and sign in:\n\n{}\n",
+        escaped(&url)
+    )?;
     work.terminal.out.flush()?;
     if no_wait {
         return Ok(());
@@ -148,7 +172,10 @@ fn is_new(before: &Value, now: &Value) -> bool {
 fn progress(work: &mut Work<'_, '_>, seconds: Option<u64>) -> Result<(), Failure> {
     let err = &mut work.terminal.err;
     match (seconds, work.terminal.person.follows) {
-        (Some(seconds), true) => write!(err, "\rWaiting for the sign-in: {seconds} s (Ctrl-C ends the waiting only) ")?,
+        (Some(seconds), true) => write!(
+            err,
+            "\rWaiting for the sign-in: {seconds} s (Ctrl-C ends the waiting only) "
+        )?,
         (Some(seconds), false) => writeln!(err, "Waiting for the sign-in: {seconds} s")?,
         (None, true) => writeln!(err)?,
         (None, false) => {}
@@ -164,10 +191,22 @@ mod tests {
     fn a_sign_in_is_new_when_the_grant_became_usable_or_changed() {
         let old = json!({"state": "ok", "updatedAt": "1"});
         for (before, now, new) in [
-            (json!({"state": "missing"}), json!({"state": "missing"}), false),
+            (
+                json!({"state": "missing"}),
+                json!({"state": "missing"}),
+                false,
+            ),
             (json!({"state": "missing"}), json!({"state": "ok"}), true),
-            (json!({"state": "needs_sign_in"}), json!({"state": "ok"}), true),
-            (json!({"state": "needs_sign_in"}), json!({"state": "refreshing"}), false),
+            (
+                json!({"state": "needs_sign_in"}),
+                json!({"state": "ok"}),
+                true,
+            ),
+            (
+                json!({"state": "needs_sign_in"}),
+                json!({"state": "refreshing"}),
+                false,
+            ),
             (old.clone(), old.clone(), false),
             (old.clone(), json!({"state": "ok", "updatedAt": "2"}), true),
         ] {

@@ -33,11 +33,13 @@ pub(super) fn cell(value: Option<&Value>) -> String {
             .map(|item| cell(Some(item)))
             .collect::<Vec<_>>()
             .join(", "),
-        Some(value @ Value::Object(_)) => match (text_at(value, "/name"), text_at(value, "/address")) {
-            (Some(name), Some(address)) => escaped(&format!("{name} <{address}>")),
-            (None, Some(address)) => escaped(&address),
-            _ => escaped(&value.to_string()),
-        },
+        Some(value @ Value::Object(_)) => {
+            match (text_at(value, "/name"), text_at(value, "/address")) {
+                (Some(name), Some(address)) => escaped(&format!("{name} <{address}>")),
+                (None, Some(address)) => escaped(&address),
+                _ => escaped(&value.to_string()),
+            }
+        }
         Some(other) => other.to_string(),
     }
 }
@@ -45,7 +47,11 @@ pub(super) fn cell(value: Option<&Value>) -> String {
 /// `2026-11-23 13:41:01` of an RFC 3339 time.
 fn local_time(text: &str) -> Option<String> {
     let time = DateTime::parse_from_rfc3339(text).ok()?;
-    Some(time.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S").to_string())
+    Some(
+        time.with_timezone(&Local)
+            .format("%Y-%m-%d %H:%M:%S")
+            .to_string(),
+    )
 }
 
 /// The first of several fields that is there.
@@ -62,12 +68,21 @@ pub(super) fn table(out: &mut dyn Write, answer: &Value, columns: &[Column]) -> 
     let rows = rows(answer);
     let lines: Vec<Vec<String>> = rows
         .iter()
-        .map(|row| columns.iter().map(|(_, paths)| shorten(&first(row, paths))).collect())
+        .map(|row| {
+            columns
+                .iter()
+                .map(|(_, paths)| shorten(&first(row, paths)))
+                .collect()
+        })
         .collect();
     grid(out, columns.iter().map(|(heading, _)| *heading), &lines)?;
     let count = answer.get("count").and_then(Value::as_u64).unwrap_or(0);
     if count > rows.len() as u64 {
-        writeln!(out, "{} of {count}; --limit and --offset show others", rows.len())?;
+        writeln!(
+            out,
+            "{} of {count}; --limit and --offset show others",
+            rows.len()
+        )?;
     }
     Ok(())
 }
@@ -118,10 +133,17 @@ pub(super) fn record(out: &mut dyn Write, value: &Value, order: &[&str]) -> io::
     flatten("", value, &mut fields);
     let place = |name: &str| {
         let top = name.split('.').next().unwrap_or(name);
-        order.iter().position(|first| *first == top).unwrap_or(order.len())
+        order
+            .iter()
+            .position(|first| *first == top)
+            .unwrap_or(order.len())
     };
     fields.sort_by_key(|(name, _)| place(name));
-    let width = fields.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let width = fields
+        .iter()
+        .map(|(name, _)| name.chars().count())
+        .max()
+        .unwrap_or(0);
     for (name, text) in fields {
         writeln!(out, "{name:width$}  {text}")?;
     }
@@ -131,7 +153,11 @@ pub(super) fn record(out: &mut dyn Write, value: &Value, order: &[&str]) -> io::
 fn flatten(name: &str, value: &Value, fields: &mut Vec<(String, String)>) {
     let below = |key: &str| {
         let key = escaped(key);
-        if name.is_empty() { key } else { format!("{name}.{key}") }
+        if name.is_empty() {
+            key
+        } else {
+            format!("{name}.{key}")
+        }
     };
     match value {
         Value::Object(object) if name.is_empty() || !object.is_empty() && is_record(value) => {
@@ -181,7 +207,11 @@ mod tests {
             {"id": 1, "subject": "a\u{1b}[2Jb\r\nc", "from": {"name": "Änne", "address": "a@b.c"}},
             {"id": 20, "subject": null, "from": {"address": "x@y.z"}},
         ]});
-        let columns: &[Column] = &[("ID", &["/id"]), ("FROM", &["/sender", "/from"]), ("SUBJECT", &["/subject"])];
+        let columns: &[Column] = &[
+            ("ID", &["/id"]),
+            ("FROM", &["/sender", "/from"]),
+            ("SUBJECT", &["/subject"]),
+        ];
         assert_eq!(
             printed(|out| table(out, &answer, columns)),
             "ID  FROM          SUBJECT\n\

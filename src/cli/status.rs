@@ -1,7 +1,5 @@
 //! `status`.
 
-use std::io::Write;
-
 use serde_json::{Value, json};
 
 use super::failure::Failure;
@@ -21,7 +19,10 @@ const COLUMNS: &[Column] = &[
     ("PAUSED", &["/paused"]),
     ("INBOUND", &["/status/inbound/state", "/inbound/state"]),
     ("OUTBOUND", &["/status/outbound/state", "/outbound/state"]),
-    ("LAST CONTACT", &["/status/inbound/lastContact", "/inbound/lastContact"]),
+    (
+        "LAST CONTACT",
+        &["/status/inbound/lastContact", "/inbound/lastContact"],
+    ),
 ];
 
 pub(super) async fn perform(work: &mut Work<'_, '_>) -> Result<(), Failure> {
@@ -29,9 +30,15 @@ pub(super) async fn perform(work: &mut Work<'_, '_>) -> Result<(), Failure> {
     if work.json {
         return work.raw_json(&answer);
     }
-    let accounts = answer.as_object_mut().and_then(|object| object.remove("accounts"));
+    let accounts = answer
+        .as_object_mut()
+        .and_then(|object| object.remove("accounts"));
     let accounts = accounts.unwrap_or_else(|| json!([]));
-    record(work.terminal.out, &answer, &["version", "node", "startedAt", "ready"])?;
+    record(
+        work.terminal.out,
+        &answer,
+        &["version", "node", "startedAt", "ready"],
+    )?;
     writeln!(work.terminal.out)?;
     table(work.terminal.out, &accounts, COLUMNS)?;
     for account in super::show::rows(&accounts) {
@@ -49,7 +56,11 @@ fn troubles(account: &Value) -> Vec<String> {
         .filter_map(|(lane, paths)| {
             let status = paths.iter().find_map(|path| account.pointer(path))?;
             let what = text_at(status, "/what")?;
-            let mut text = format!("{} {lane}: {}", first(account, &["/key", "/id"]), escaped(&what));
+            let mut text = format!(
+                "{} {lane}: {}",
+                first(account, &["/key", "/id"]),
+                escaped(&what)
+            );
             for path in ["/why", "/next"] {
                 if let Some(more) = text_at(status, path) {
                     text.push_str("\n  ");
@@ -72,7 +83,10 @@ mod tests {
             json!({"id": 1, "key": "A", "status": {"inbound": lane, "outbound": {"state": "ready", "what": null}}}),
             json!({"id": 1, "key": "A", "inbound": lane}),
         ] {
-            assert_eq!(troubles(&account), ["A inbound: Login refused.\n  Said\\u{7} so.\n  Change it."]);
+            assert_eq!(
+                troubles(&account),
+                ["A inbound: Login refused.\n  Said\\u{7} so.\n  Change it."]
+            );
         }
     }
 }

@@ -37,9 +37,12 @@ impl Filter {
             Some(json) => json
                 .get("account")
                 .is_some_and(|value| super::show::cell(Some(value)).eq_ignore_ascii_case(wanted)),
-            None => text_field(line, "account").is_some_and(|value| value.eq_ignore_ascii_case(wanted)),
+            None => {
+                text_field(line, "account").is_some_and(|value| value.eq_ignore_ascii_case(wanted))
+            }
         };
-        self.level.is_none_or(|worst| level().is_some_and(|level| level <= worst))
+        self.level
+            .is_none_or(|worst| level().is_some_and(|level| level <= worst))
             && self.account.as_deref().is_none_or(account)
     }
 }
@@ -139,7 +142,9 @@ impl Follow {
         let newer: Vec<PathBuf> = {
             let current = self.open.as_ref();
             let is_new = |path: &PathBuf| {
-                current.is_none_or(|open| *path > open.path || *path == open.path && open.is_replaced())
+                current.is_none_or(|open| {
+                    *path > open.path || *path == open.path && open.is_replaced()
+                })
             };
             files(&self.dir)?.into_iter().filter(is_new).collect()
         };
@@ -184,7 +189,9 @@ impl Open {
         }
         loop {
             let room = (MAX_LINE - self.begun.len()).max(1) as u64;
-            let read = (&mut self.file).take(room).read_until(b'\n', &mut self.begun)?;
+            let read = (&mut self.file)
+                .take(room)
+                .read_until(b'\n', &mut self.begun)?;
             if read == 0 {
                 return Ok(());
             }
@@ -210,7 +217,11 @@ mod tests {
 
     fn append(dir: &Path, day: &str, text: &str) {
         let path = dir.join(format!("email-combined.2026-11-{day}.log"));
-        let mut file = File::options().create(true).append(true).open(path).unwrap();
+        let mut file = File::options()
+            .create(true)
+            .append(true)
+            .open(path)
+            .unwrap();
         file.write_all(text.as_bytes()).unwrap();
     }
 
@@ -228,7 +239,8 @@ mod tests {
             account: account.map(str::to_owned),
             level,
         };
-        let text = "[2026-11-23 13:41:01] [WARN] email - line lost account=SUPP1 why=\"x account=OTHER\"";
+        let text =
+            "[2026-11-23 13:41:01] [WARN] email - line lost account=SUPP1 why=\"x account=OTHER\"";
         let json = r#"{"time":"x","level":"WARN","message":"line lost","account":"SUPP1"}"#;
         for line in [text, json] {
             for (account, level, admitted) in [
@@ -241,7 +253,11 @@ mod tests {
                 (None, Some(Level::Error), false),
                 (Some("SUPP1"), Some(Level::Error), false),
             ] {
-                assert_eq!(filter(account, level).admits(line), admitted, "{line} {account:?} {level:?}");
+                assert_eq!(
+                    filter(account, level).admits(line),
+                    admitted,
+                    "{line} {account:?} {level:?}"
+                );
             }
         }
         assert!(filter(Some("7"), None).admits(r#"{"account":7}"#));
@@ -269,7 +285,10 @@ mod tests {
         assert_eq!(seen(&mut follow), [""; 0]);
         append(dir.path(), "23", "f\nlast of monday\n");
         append(dir.path(), "24", "first of tuesday\n");
-        assert_eq!(seen(&mut follow), ["half", "last of monday", "first of tuesday"]);
+        assert_eq!(
+            seen(&mut follow),
+            ["half", "last of monday", "first of tuesday"]
+        );
 
         let current = dir.path().join("email-combined.2026-11-24.log");
         fs::rename(&current, dir.path().join("moved")).unwrap();

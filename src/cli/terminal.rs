@@ -46,9 +46,16 @@ impl Person {
 
 impl Terminal<'_> {
     /// A secret from a file, from standard input (`-`), or typed by a person; without the line's end.
-    pub(super) fn secret(&mut self, file: Option<&Path>, what: &str, flag: &str) -> Result<SecretString, Failure> {
+    pub(super) fn secret(
+        &mut self,
+        file: Option<&Path>,
+        what: &str,
+        flag: &str,
+    ) -> Result<SecretString, Failure> {
         let text = match file {
-            Some(path) if path == Path::new("-") => limited("standard input", &mut *self.input, MAX_SECRET)?,
+            Some(path) if path == Path::new("-") => {
+                limited("standard input", &mut *self.input, MAX_SECRET)?
+            }
             Some(path) => open(path, MAX_SECRET)?,
             None if self.person.types => self.ask(what)?,
             None => {
@@ -71,7 +78,10 @@ impl Terminal<'_> {
             return open(file, MAX_BODY);
         }
         if self.person.types {
-            writeln!(self.err, "Type the text; Ctrl-D on a line of its own ends it.")?;
+            writeln!(
+                self.err,
+                "Type the text; Ctrl-D on a line of its own ends it."
+            )?;
         }
         limited("standard input", &mut *self.input, MAX_BODY)
     }
@@ -102,7 +112,9 @@ fn limited(name: &str, from: &mut dyn Read, most: u64) -> Result<String, Failure
     let read = from.take(most + 1).read_to_string(&mut text);
     read.map_err(unreadable(name))?;
     if text.len() as u64 > most {
-        return Err(Failure::Usage(format!("{name} has more than {most} bytes.")));
+        return Err(Failure::Usage(format!(
+            "{name} has more than {most} bytes."
+        )));
     }
     Ok(text)
 }

@@ -8,10 +8,12 @@ use clap::{Args, Subcommand, ValueEnum};
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum AccountCommand {
     /// Add an account; it starts at once
-    #[command(after_help = "With --provider it signs in with that cloud provider's grant, else with a password, which is asked for or \
+    #[command(
+        after_help = "With --provider it signs in with that cloud provider's grant, else with a password, which is asked for or \
         read from --password-file. For a shared mailbox --user is the mailbox and --delegate who signed in.\n\n\
         Example:\n  motion-email account add --name Support --key SUPP1 --address support@example.com --list 1 \
-        --service outlook365 --provider 1 --user support@example.com --delegate anna@example.com")]
+        --service outlook365 --provider 1 --user support@example.com --delegate anna@example.com"
+    )]
     Add(Box<Settings<Needed>>),
     /// Show all accounts
     #[command(after_help = "Example:\n  motion-email account list")]
@@ -23,7 +25,9 @@ pub(in crate::cli) enum AccountCommand {
         account: String,
     },
     /// Change an account; what is not named stays
-    #[command(after_help = "Example:\n  motion-email account edit SUPP1 --password-file ./new-password")]
+    #[command(
+        after_help = "Example:\n  motion-email account edit SUPP1 --password-file ./new-password"
+    )]
     Edit {
         /// Key or id
         account: String,
@@ -223,6 +227,8 @@ impl Backfill {
             Some(midnight.earliest()?.fixed_offset())
         });
         time.map(|time| Self(time.to_utc().to_rfc3339_opts(SecondsFormat::Secs, true)))
-            .ok_or_else(|| "use none, all, a date like 2026-01-31, or 2026-01-31T08:00:00Z".to_owned())
+            .ok_or_else(|| {
+                "use none, all, a date like 2026-01-31, or 2026-01-31T08:00:00Z".to_owned()
+            })
     }
 }

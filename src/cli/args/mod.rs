@@ -8,9 +8,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-pub(super) use account::{AccountCommand, Backfill, Login, ServerFlags, Settings, TlsWord, VerifyWord};
+#[cfg(test)]
+pub(super) use account::Backfill;
+pub(super) use account::{AccountCommand, Changed, Login, ServerFlags};
 pub(super) use mail::{Message, Outbox, Send};
-pub(super) use provider::{NewProvider, ProviderCommand};
+pub(super) use provider::{NewProvider, ProviderCommand, ServiceWord};
 
 use crate::config::{Flag, Sources};
 
@@ -84,7 +86,9 @@ pub(super) enum Command {
         log_level: Option<String>,
     },
     /// Check settings, database and directories without starting anything
-    #[command(after_help = "Example:\n  motion-email check --env-file /etc/motion-email/motion-email.env")]
+    #[command(
+        after_help = "Example:\n  motion-email check --env-file /etc/motion-email/motion-email.env"
+    )]
     Check {
         /// Print every key with its meaning and default instead, as an env file
         #[arg(long)]
@@ -100,17 +104,28 @@ pub(super) enum Command {
     #[command(after_help = "Example:\n  motion-email status")]
     Status,
     /// Mail that came in
-    #[command(subcommand, after_help = "Example:\n  motion-email message list --account SUPP1")]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  motion-email message list --account SUPP1"
+    )]
     Message(Message),
     /// Queue a mail; it is sent by the daemon
-    #[command(after_help = "Example:\n  echo 'It leaves today.' | motion-email send --account SUPP1 \
-        --to customer@example.com --subject 'Your order'")]
+    #[command(
+        after_help = "Example:\n  echo 'It leaves today.' | motion-email send --account SUPP1 \
+        --to customer@example.com --subject 'Your order'"
+    )]
     Send(Send),
     /// The queue of outgoing mail
-    #[command(subcommand, after_help = "Example:\n  motion-email outbox list --state in_doubt")]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  motion-email outbox list --state in_doubt"
+    )]
     Outbox(Outbox),
     /// Lists, in which new senders are saved as contacts
-    #[command(subcommand, after_help = "Example:\n  motion-email list add --name Customers")]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  motion-email list add --name Customers"
+    )]
     List(ListCommand),
     /// Contacts: the people who wrote
     #[command(subcommand, after_help = "Example:\n  motion-email contact list")]

@@ -8,9 +8,11 @@ use clap::{Args, Subcommand, ValueEnum};
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum ProviderCommand {
     /// Add an app registration of Microsoft Entra or Google Cloud
-    #[command(after_help = "The client secret is asked for, or read from --client-secret-file.\n\n\
+    #[command(
+        after_help = "The client secret is asked for, or read from --client-secret-file.\n\n\
         Example:\n  motion-email provider add --name Support --service microsoft --application-id 3f0c… --tenant-id 9a1b… \
-        --redirect-uri https://motion.example.com/api/cloudProviders/oauth2/microsoft/callback")]
+        --redirect-uri https://motion.example.com/api/cloudProviders/oauth2/microsoft/callback"
+    )]
     Add(NewProvider),
     /// Show all cloud providers
     #[command(after_help = "Example:\n  motion-email provider list")]
@@ -22,7 +24,9 @@ pub(in crate::cli) enum ProviderCommand {
         id: i64,
     },
     /// Let a person sign in: prints the address to open, then waits until it is done
-    #[command(after_help = "Example:\n  motion-email provider authenticate 1 --login-hint anna@example.com")]
+    #[command(
+        after_help = "Example:\n  motion-email provider authenticate 1 --login-hint anna@example.com"
+    )]
     Authenticate {
         /// The provider's id
         id: i64,
