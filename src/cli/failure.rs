@@ -55,7 +55,10 @@ impl Failure {
     /// The exit code.
     pub(super) fn code(&self) -> u8 {
         match self {
-            Self::Refused { status, .. } if matches!(status, 429 | 502..=504) => LATER,
+            Self::Refused {
+                status: 429 | 502..=504,
+                ..
+            } => LATER,
             Self::Refused { .. } | Self::Nothing(_) | Self::File { .. } => REFUSED,
             Self::Usage(_) => USAGE,
             Self::Unreachable { .. } => UNREACHABLE,

@@ -180,6 +180,12 @@ fn show_logs(common: &Common, logs: &Logs, terminal: &mut Terminal<'_>) -> Resul
         path: dir.clone(),
         source,
     };
+    if !dir.is_dir() {
+        return Err(Failure::Nothing(format!(
+            "There is no log directory {}; --env-file names the file that has XC_EMAIL_LOG_DIR.",
+            dir.display()
+        )));
+    }
     let (lines, mut follow) = tail::past(&dir, &filter, logs.lines as usize).map_err(unreadable)?;
     for line in lines {
         writeln!(terminal.out, "{line}")?;

@@ -39,18 +39,21 @@ pub(super) struct Cli {
     pub(super) command: Command,
 }
 
+/// Where the help lists what every command takes.
+const HEADING: &str = "Common options";
+
 /// What every command takes.
 #[derive(Args, Debug, Default)]
 pub(super) struct Common {
     /// Read settings from this env file; may be given several times, later files win [default:
     /// /etc/motion-email/motion-email.env, where it exists]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = HEADING, value_name = "FILE")]
     pub(super) env_file: Vec<PathBuf>,
     /// The daemon's socket [default: XC_EMAIL_SOCKET, as environment and env files have it]
-    #[arg(long, global = true, value_name = "PATH")]
+    #[arg(long, global = true, help_heading = HEADING, value_name = "PATH")]
     pub(super) socket: Option<PathBuf>,
     /// Print the daemon's answer as JSON
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = HEADING)]
     pub(super) json: bool,
 }
 
