@@ -1,5 +1,6 @@
 //! MIME that a caller made: checked and tidied as little as possible.
 
+use bytes::Bytes;
 use mailparse::{MailAddr, MailHeaderMap};
 
 use super::{
@@ -73,7 +74,10 @@ pub fn check_ready_made(
     kept.extend_from_slice(b"\r\n");
     kept.extend_from_slice(body);
     check::lines(&kept)?;
-    Ok(Frozen { raw: kept, ..read })
+    Ok(Frozen {
+        raw: kept.into(),
+        ..read
+    })
 }
 
 /// Lone CR and lone LF become CRLF; the last line is ended.
@@ -168,7 +172,7 @@ fn facts(block: &[u8]) -> Result<Frozen, ComposeError> {
         message_id: id.to_owned(),
         from: author,
         subject: subject.take(998).collect(),
-        raw: Vec::new(),
+        raw: Bytes::new(),
     })
 }
 
@@ -186,7 +190,7 @@ mod tests {
     fn what_is_fine_stays_as_it_is() {
         let raw = "From: A <a@x.test>\r\nMessage-ID: <1@x.test>\r\nDate: Thu, 1 Jan 1970 00:00:00 +0000\r\nSubject: =?utf-8?q?=C3=A4?=\r\n\tx\r\n\r\n.\r\nbody\r\n";
         let frozen = ready(raw).unwrap();
-        assert_eq!(frozen.raw, raw.as_bytes());
+        assert_eq!(&frozen.raw[..], raw.as_bytes());
         assert_eq!(frozen.message_id, "1@x.test");
         assert_eq!(frozen.from.as_str(), "a@x.test");
         assert_eq!(frozen.subject, "\u{e4} x");
@@ -199,7 +203,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(
-            String::from_utf8(frozen.raw).unwrap(),
+            String::from_utf8(frozen.raw.to_vec()).unwrap(),
             "From: a@x.test\r\nMessage-ID: <new@x.test>\r\nDate: Thu, 1 Jan 1970 00:00:00 +0000\r\n\r\n.\r\nb\r\n.\r\n\r\n"
         );
     }

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::mime::parse;
 
-fn person(name: &str, address: &str) -> Person {
-    Person {
+fn person(name: &str, address: &str) -> DraftMailbox {
+    DraftMailbox {
         name: name.into(),
         address: EmailAddress::parse(address).unwrap(),
     }
@@ -15,20 +15,14 @@ fn person(name: &str, address: &str) -> Person {
 
 fn draft() -> Draft {
     Draft {
-        message_id: "1@x.test".into(),
-        date: Timestamp::from_millis(1_795_000_000_000),
-        from: person("Support, \"XC\" \u{e4}", "supp@x.test"),
         to: vec![person("", "anna@y.test")],
-        cc: Vec::new(),
-        bcc: Vec::new(),
-        reply_to: Vec::new(),
         subject: "Hello".into(),
         text: Some("Hi\n".into()),
-        html: None,
-        in_reply_to: None,
-        references: Vec::new(),
-        attachments: Vec::new(),
-        headers: Vec::new(),
+        ..Draft::new(
+            "1@x.test".into(),
+            person("Support, \"XC\" \u{e4}", "supp@x.test"),
+            Timestamp::from_millis(1_795_000_000_000),
+        )
     }
 }
 
@@ -46,12 +40,12 @@ fn all_fields_are_read_back_as_they_were_given() {
             DraftAttachment {
                 file_name: "a \"b\" \u{e4}.pdf".into(),
                 content_type: "application/pdf".into(),
-                bytes: (0..=255).cycle().take(5000).collect(),
+                content: (0..=255).cycle().take(5000).collect(),
             },
             DraftAttachment {
                 file_name: "mail.eml".into(),
                 content_type: "message/rfc822".into(),
-                bytes: b"\n.\n".to_vec(),
+                content: Bytes::from_static(b"\n.\n"),
             },
         ],
         headers: vec![("X-Ticket".into(), "42 \u{e4}".into())],
@@ -83,7 +77,7 @@ fn all_fields_are_read_back_as_they_were_given() {
     assert_eq!(read.attachments[0].content_type, "application/pdf");
     assert_eq!(read.attachments[0].size, 5000);
     assert_eq!(read.attachments[1].content_type, "application/octet-stream");
-    let text = String::from_utf8(frozen.raw).unwrap();
+    let text = String::from_utf8(frozen.raw.to_vec()).unwrap();
     assert!(text.is_ascii());
     assert!(!text.contains("secret@y.test") && !text.contains("Bcc"));
     let headers = mailparse::parse_headers(text.as_bytes()).unwrap().0;
@@ -111,7 +105,7 @@ fn every_shape_of_body_is_written_in_clean_lines() {
                         DraftAttachment {
                             file_name: "f".into(),
                             content_type: String::new(),
-                            bytes: dots.into(),
+                            content: dots.into(),
                         };
                         attachments
                     ],
@@ -170,7 +164,7 @@ fn row_45_control_characters_are_refused_by_field() {
         vec![DraftAttachment {
             file_name: name.into(),
             content_type: kind.into(),
-            bytes: Vec::new(),
+            content: Bytes::new(),
         }]
     };
     check("attachments[0].fileName", &|d, bad| {
@@ -242,7 +236,7 @@ fn row_48_recipients_and_size_are_bounded() {
         attachments: vec![DraftAttachment {
             file_name: "f".into(),
             content_type: String::new(),
-            bytes: vec![0; octets],
+            content: vec![0; octets].into(),
         }],
         ..draft()
     };
@@ -264,7 +258,7 @@ fn with_hidden_recipients_alone_the_header_says_so() {
         bcc: vec![person("", "secret@y.test")],
         ..draft()
     };
-    let text = String::from_utf8(compose(&hidden).unwrap().raw).unwrap();
+    let text = String::from_utf8(compose(&hidden).unwrap().raw.to_vec()).unwrap();
     assert!(
         text.contains("\r\nTo: undisclosed-recipients:;\r\n"),
         "{text}"
@@ -316,7 +310,7 @@ proptest! {
             attachments: vec![DraftAttachment {
                 file_name: texts[5].clone(),
                 content_type: "text/plain".into(),
-                bytes: b"x".to_vec(),
+                content: Bytes::from_static(b"x"),
             }],
             ..draft()
         };
