@@ -15,9 +15,15 @@
 //! # Standards
 //! RFC 5322 (messages), RFC 2045 and RFC 2047 (MIME), RFC 2183 (dispositions).
 
+mod compose;
+mod compose_check;
+mod compose_ready;
 mod parse;
 mod parse_address;
 mod parse_part;
 mod parse_text;
 
+pub use compose::{Draft, DraftAttachment, DraftMailbox, Frozen, compose, new_message_id};
+pub use compose_check::ComposeError;
+pub use compose_ready::check_ready_made;
 pub use parse::{ParseError, parse};
