@@ -320,9 +320,9 @@ impl Delivery<'_> {
         let account = &self.recorder.account.entered.key;
         let outbox = self.claimed.outbox;
         let of = |kind: fn(&Outcome) -> bool| -> (usize, &str) {
-            let mut same = settled.iter().filter(|one| kind(&one.outcome));
-            let first = same.next().map_or("", |one| one.reply_text.as_str());
-            (same.count() + usize::from(!first.is_empty()), first)
+            let same = settled.iter().filter(|one| kind(&one.outcome));
+            let reply = same.clone().next().map_or("", |one| &one.reply_text);
+            (same.count(), reply)
         };
         let (recipient_count, reply) = of(|o| matches!(o, Outcome::Sent));
         if recipient_count > 0 {
