@@ -1,0 +1,429 @@
+//! What a caller enters for an account, checked. Pure.
+
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use crate::model::{
+    Account, AccountKey, Authentication, Backfill, CloudProviderId, EmailAddress, ListId,
+    NewAccount, Server, Service, Timestamp, TlsMode, TlsVerify,
+};
+
+use super::super::{
+    input::{Given, Kind, Problems, Unknown},
+    problem::ApiError,
+};
+
+/// The body of a new account, and of a change to one.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(in crate::http) struct AccountBody {
+    name: Given<String>,
+    key: Given<String>,
+    address: Given<String>,
+    #[serde(rename = "ListId")]
+    list: Given<i64>,
+    service: Given<String>,
+    authentication: Given<String>,
+    #[serde(rename = "CloudProviderId")]
+    provider: Given<i64>,
+    username: Given<String>,
+    delegate: Given<String>,
+    password: Given<String>,
+    imap: Given<ServerBody>,
+    smtp: Given<ServerBody>,
+    backfill: Given<String>,
+    version: Given<i64>,
+    #[serde(flatten)]
+    unknown: Unknown,
+}
+
+/// Where it differs from the service's own server.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ServerBody {
+    host: Given<String>,
+    port: Given<i64>,
+    tls: Given<String>,
+    verify: Given<String>,
+    #[serde(flatten)]
+    unknown: Unknown,
+}
+impl Kind for ServerBody {
+    const WORDS: &'static str = "an object with host, port, tls and verify";
+}
+
+/// An account as it is to be stored.
+#[derive(Debug)]
+pub(super) struct Entered {
+    pub(super) account: NewAccount,
+    /// The version that the caller has seen, if it says so.
+    pub(super) version: Option<i64>,
+}
+
+/// A new account, or `stored` with the body's changes. What a change does not name stays, the password
+/// too; `null` takes `delegate` back, and `imap` and `smtp` to the service's own servers. All wrong
+/// fields are named at once.
+pub(super) fn entered(body: AccountBody, stored: Option<&Account>) -> Result<Entered, ApiError> {
+    let mut problems = Problems::default();
+    let found = read(body, stored.map(|account| &account.entered), &mut problems);
+    problems.done()?;
+    // `read` gives nothing only where it noted why.
+    found.ok_or_else(|| ApiError::Malformed("The account could not be read.".into()))
+}
+
+fn read(
+    body: AccountBody,
+    stored: Option<&NewAccount>,
+    problems: &mut Problems,
+) -> Option<Entered> {
+    problems.unknown("", &body.unknown);
+    let version = problems.optional("version", body.version);
+    let name = text(problems, "name", body.name, stored.is_none());
+    let name = problems
+        .line("name", name, 100)
+        .or_else(|| stored.map(|s| s.name.clone()));
+    let key = text(problems, "key", body.key, stored.is_none());
+    let key = parsed(
+        problems,
+        "key",
+        key,
+        "must be 1 to 5 letters or digits",
+        |t| AccountKey::parse(t),
+    )
+    .or_else(|| stored.map(|s| s.key.clone()));
+    let address = text(problems, "address", body.address, stored.is_none());
+    let address = parsed(
+        problems,
+        "address",
+        address,
+        "must be an e-mail address",
+        |t| EmailAddress::parse(t).ok(),
+    )
+    .or_else(|| stored.map(|s| s.address.clone()));
+    let list = if stored.is_none() {
+        problems.required("ListId", body.list)
+    } else {
+        problems.optional("ListId", body.list)
+    };
+    let list = list.map(ListId::new).or_else(|| stored.map(|s| s.list));
+    let service = text(problems, "service", body.service, stored.is_none());
+    let service = parsed(
+        problems,
+        "service",
+        service,
+        "must be Outlook365, Gmail, Yahoo, Hotmail or Custom",
+        Service::parse,
+    );
+    let same_service = stored.filter(|s| service.is_none_or(|new| new == s.service));
+    let service = service.or_else(|| stored.map(|s| s.service));
+    let login = LoginBody {
+        authentication: body.authentication,
+        provider: body.provider,
+        username: body.username,
+        delegate: body.delegate,
+        password: body.password,
+    };
+    let authentication = authentication(
+        problems,
+        login,
+        stored.map(|s| &s.authentication),
+        address.as_ref(),
+    );
+    let preset = service.and_then(Service::imap);
+    let imap = server(
+        problems,
+        "imap",
+        body.imap,
+        same_service.map(|s| &s.imap),
+        preset,
+    );
+    let preset = service.and_then(Service::smtp);
+    let smtp = server(
+        problems,
+        "smtp",
+        body.smtp,
+        same_service.map(|s| &s.smtp),
+        preset,
+    );
+    let backfill = problems.optional("backfill", body.backfill);
+    let backfill = parsed(
+        problems,
+        "backfill",
+        backfill,
+        "must be \"none\", \"all\" or a date and time like 2026-01-31T00:00:00Z",
+        read_backfill,
+    )
+    .or_else(|| stored.map(|s| s.backfill))
+    .unwrap_or(Backfill::None);
+    Some(Entered {
+        account: NewAccount {
+            name: name?,
+            key: key?,
+            address: address?,
+            list: list?,
+            service: service?,
+            authentication: authentication?,
+            imap: imap?,
+            smtp: smtp?,
+            backfill,
+        },
+        version,
+    })
+}
+
+struct LoginBody {
+    authentication: Given<String>,
+    provider: Given<i64>,
+    username: Given<String>,
+    delegate: Given<String>,
+    password: Given<String>,
+}
+
+/// How to log in. A stored login counts only while its kind stays.
+fn authentication(
+    problems: &mut Problems,
+    body: LoginBody,
+    stored: Option<&Authentication>,
+    address: Option<&EmailAddress>,
+) -> Option<Authentication> {
+    let word = text(
+        problems,
+        "authentication",
+        body.authentication,
+        stored.is_none(),
+    );
+    let kind = parsed(
+        problems,
+        "authentication",
+        word,
+        "must be \"modern\" or \"password\"",
+        LoginKind::parse,
+    )
+    .or_else(|| stored.map(LoginKind::of))?;
+    let stored = stored.filter(|login| LoginKind::of(login) == kind);
+    let username = problems.optional("username", body.username);
+    let username = problems.line("username", username, 254);
+    let user = username
+        .or_else(|| {
+            stored.map(|login| match login {
+                Authentication::Modern { user, .. } | Authentication::Password { user, .. } => {
+                    user.clone()
+                }
+            })
+        })
+        .or_else(|| address.map(|address| address.as_str().to_owned()));
+    let delegate_removed = matches!(body.delegate, Given::Null);
+    let delegate = problems.optional("delegate", body.delegate);
+    let delegate = problems.line("delegate", delegate, 254);
+    let provider = problems.optional("CloudProviderId", body.provider);
+    let password = problems.optional("password", body.password);
+    let password: Option<SecretString> = problems.secret("password", password, 1024);
+    match kind {
+        LoginKind::Modern => {
+            if password.is_some() {
+                problems.add("password", "is not used with modern authentication");
+            }
+            let (old_provider, old_delegate) = match stored {
+                Some(Authentication::Modern {
+                    provider, delegate, ..
+                }) => (Some(*provider), delegate.clone()),
+                _ => (None, None),
+            };
+            let provider = provider.map(CloudProviderId::new).or(old_provider);
+            if provider.is_none() {
+                problems.add("CloudProviderId", "is required for modern authentication");
+            }
+            Some(Authentication::Modern {
+                provider: provider?,
+                user: user?,
+                delegate: delegate.or(old_delegate.filter(|_| !delegate_removed)),
+            })
+        }
+        LoginKind::Password => {
+            if provider.is_some() {
+                problems.add("CloudProviderId", "is used with modern authentication only");
+            }
+            if delegate.is_some() {
+                problems.add("delegate", "is used with modern authentication only");
+            }
+            let old = match stored {
+                Some(Authentication::Password { password, .. }) => Some(password.clone()),
+                _ => None,
+            };
+            let password = password.or(old);
+            if password.is_none() && !problems.about("password") {
+                problems.add("password", "is required for password authentication");
+            }
+            Some(Authentication::Password {
+                user: user?,
+                password: password?,
+            })
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum LoginKind {
+    Modern,
+    Password,
+}
+
+impl LoginKind {
+    fn parse(text: &str) -> Option<Self> {
+        match text.trim().to_ascii_lowercase().as_str() {
+            "modern" => Some(Self::Modern),
+            "password" => Some(Self::Password),
+            _ => None,
+        }
+    }
+
+    fn of(login: &Authentication) -> Self {
+        match login {
+            Authentication::Modern { .. } => Self::Modern,
+            Authentication::Password { .. } => Self::Password,
+        }
+    }
+}
+
+/// A server: the body's words over the stored ones (or the preset) over the usual.
+fn server(
+    problems: &mut Problems,
+    field: &str,
+    given: Given<ServerBody>,
+    stored: Option<&Server>,
+    preset: Option<Server>,
+) -> Option<Server> {
+    let base = match &given {
+        Given::Null => preset,
+        Given::Absent | Given::Wrong | Given::Is(_) => stored.cloned().or(preset),
+    };
+    let body = match problems.optional(field, given) {
+        Some(body) => body,
+        None => {
+            if base.is_none() && !problems.about(field) {
+                problems.add(
+                    field,
+                    "is required for service Custom: {\"host\", \"port\", \"tls\"}",
+                );
+            }
+            return base;
+        }
+    };
+    problems.unknown(&format!("{field}."), &body.unknown);
+    let name = format!("{field}.host");
+    let host = problems.optional(&name, body.host);
+    let host = problems.line(&name, host, 253).and_then(|host| {
+        let problem = wrong_host(&host);
+        if let Some(problem) = problem {
+            problems.add(&name, problem);
+        }
+        problem.is_none().then_some(host)
+    });
+    let host_missing = host.is_none() && base.is_none();
+    if host_missing && !problems.about(&name) {
+        problems.add(&name, "is required for service Custom");
+    }
+    let name = format!("{field}.tls");
+    let tls = problems.optional(&name, body.tls);
+    let tls = parsed(
+        problems,
+        &name,
+        tls,
+        "must be \"tls\" or \"starttls\"",
+        TlsMode::parse,
+    )
+    .or(base.as_ref().map(|b| b.tls))
+    .unwrap_or(TlsMode::Tls);
+    let name = format!("{field}.port");
+    let port = problems.optional(&name, body.port);
+    let usual = usual_port(field, tls);
+    let port = match port {
+        None => base.as_ref().map_or(usual, |b| b.port),
+        Some(number) => match u16::try_from(number) {
+            Ok(port) if port > 0 => port,
+            _ => {
+                problems.add(&name, "must be 1 to 65535");
+                usual
+            }
+        },
+    };
+    let name = format!("{field}.verify");
+    let verify = problems.optional(&name, body.verify);
+    let verify = parsed(
+        problems,
+        &name,
+        verify,
+        "must be \"full\" or \"accept_any\"",
+        TlsVerify::parse,
+    )
+    .or(base.as_ref().map(|b| b.verify))
+    .unwrap_or(TlsVerify::Full);
+    Some(Server {
+        host: host.or(base.map(|b| b.host))?,
+        port,
+        tls,
+        verify,
+    })
+}
+
+/// RFC 8314 §7: the ports of TLS from the first byte and of STARTTLS.
+fn usual_port(field: &str, tls: TlsMode) -> u16 {
+    match (field, tls) {
+        ("imap", TlsMode::Tls) => 993,
+        ("imap", TlsMode::StartTls) => 143,
+        (_, TlsMode::Tls) => 465,
+        (_, TlsMode::StartTls) => 587,
+    }
+}
+
+fn wrong_host(host: &str) -> Option<&'static str> {
+    let not_in_a_host = |c: char| c.is_whitespace() || "/\\@#?[]<>\"'%,;".contains(c);
+    if !host.is_ascii() {
+        Some("must be written in ASCII (xn--… for other scripts)")
+    } else if host.chars().any(not_in_a_host) {
+        Some("must be a host name or an address, nothing else")
+    } else {
+        None
+    }
+}
+
+fn read_backfill(text: &str) -> Option<Backfill> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "none" => Some(Backfill::None),
+        "all" => Some(Backfill::All),
+        _ => chrono::DateTime::parse_from_rfc3339(text.trim())
+            .ok()
+            .map(|time| Backfill::Since(Timestamp::from_millis(time.timestamp_millis()))),
+    }
+}
+
+fn text(
+    problems: &mut Problems,
+    field: &str,
+    given: Given<String>,
+    required: bool,
+) -> Option<String> {
+    if required {
+        problems.required(field, given)
+    } else {
+        problems.optional(field, given)
+    }
+}
+
+fn parsed<T>(
+    problems: &mut Problems,
+    field: &str,
+    text: Option<String>,
+    problem: &str,
+    parse: impl Fn(&str) -> Option<T>,
+) -> Option<T> {
+    let value = parse(&text?);
+    if value.is_none() {
+        problems.add(field, problem);
+    }
+    value
+}
+
+#[cfg(test)]
+#[path = "entered_tests.rs"]
+mod tests;

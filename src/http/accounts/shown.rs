@@ -1,0 +1,177 @@
+//! How the API shows accounts, their lanes and their queues. Never a password (I8).
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::{
+    account::AccountStatus,
+    diagnosis::{LaneState, LaneStatus},
+    model::{Account, Authentication, Backfill, RecipientState, Server},
+};
+
+/// An account with what its task shows and what waits in its queue.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::http) struct ShownAccount {
+    id: i64,
+    name: String,
+    key: String,
+    address: String,
+    #[serde(rename = "ListId")]
+    list: i64,
+    service: &'static str,
+    authentication: &'static str,
+    #[serde(rename = "CloudProviderId")]
+    provider: Option<i64>,
+    username: String,
+    delegate: Option<String>,
+    imap: ShownServer,
+    smtp: ShownServer,
+    backfill: String,
+    paused: bool,
+    version: i64,
+    created_at: String,
+    updated_at: String,
+    status: ShownStatus,
+    queue: Map<String, Value>,
+}
+
+#[derive(Serialize)]
+struct ShownServer {
+    host: String,
+    port: u16,
+    tls: &'static str,
+    verify: &'static str,
+}
+
+/// Both lanes. An account whose task does not run here (paused, just added, another node's) shows
+/// stopped lanes.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::http) struct ShownStatus {
+    running: bool,
+    restarts: u32,
+    inbound: ShownLane,
+    outbound: ShownLane,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ShownLane {
+    state: &'static str,
+    code: Option<&'static str>,
+    what: Option<String>,
+    why: Option<String>,
+    next: Option<String>,
+    since: Option<String>,
+    retry_at: Option<String>,
+    last_contact: Option<String>,
+}
+
+impl ShownAccount {
+    pub(in crate::http) fn new(
+        account: &Account,
+        status: Option<&AccountStatus>,
+        counts: &[(RecipientState, i64)],
+    ) -> Self {
+        let entered = &account.entered;
+        let (authentication, delegate) = match &entered.authentication {
+            Authentication::Modern { delegate, .. } => ("modern", delegate.clone()),
+            Authentication::Password { .. } => ("password", None),
+        };
+        Self {
+            id: account.id.get(),
+            name: entered.name.clone(),
+            key: entered.key.to_string(),
+            address: entered.address.to_string(),
+            list: entered.list.get(),
+            service: entered.service.as_str(),
+            authentication,
+            provider: account.provider().map(|id| id.get()),
+            username: account.imap_user().to_owned(),
+            delegate,
+            imap: ShownServer::new(&entered.imap),
+            smtp: ShownServer::new(&entered.smtp),
+            backfill: match entered.backfill {
+                Backfill::None => "none".to_owned(),
+                Backfill::All => "all".to_owned(),
+                Backfill::Since(time) => time.rfc3339(),
+            },
+            paused: account.paused,
+            version: account.version,
+            created_at: account.created_at.rfc3339(),
+            updated_at: account.updated_at.rfc3339(),
+            status: ShownStatus::new(status),
+            queue: queue(counts),
+        }
+    }
+}
+
+impl ShownServer {
+    fn new(server: &Server) -> Self {
+        Self {
+            host: server.host.clone(),
+            port: server.port,
+            tls: server.tls.as_str(),
+            verify: server.verify.as_str(),
+        }
+    }
+}
+
+impl ShownStatus {
+    fn new(status: Option<&AccountStatus>) -> Self {
+        Self {
+            running: status.is_some(),
+            restarts: status.map_or(0, |status| status.restarts),
+            inbound: ShownLane::new(status.map(|status| &status.inbound)),
+            outbound: ShownLane::new(status.map(|status| &status.outbound)),
+        }
+    }
+}
+
+impl ShownLane {
+    fn new(lane: Option<&LaneStatus>) -> Self {
+        let diagnosis = lane.and_then(|lane| lane.diagnosis.as_ref());
+        Self {
+            state: lane.map_or(LaneState::Stopped, |lane| lane.state).as_str(),
+            code: diagnosis.map(|d| d.code),
+            what: diagnosis.map(|d| d.what.clone()),
+            why: diagnosis.map(|d| d.why.clone()),
+            next: diagnosis.map(|d| d.next.clone()),
+            since: lane.map(|lane| lane.since.rfc3339()),
+            retry_at: lane.and_then(|lane| lane.retry_at).map(|t| t.rfc3339()),
+            last_contact: lane.and_then(|lane| lane.last_contact).map(|t| t.rfc3339()),
+        }
+    }
+}
+
+/// The states in which a copy is not settled, by the names they have as JSON fields.
+const OPEN: [(RecipientState, &str); 6] = [
+    (RecipientState::Queued, "queued"),
+    (RecipientState::Claimed, "claimed"),
+    (RecipientState::DotPending, "dotPending"),
+    (RecipientState::Deferred, "deferred"),
+    (RecipientState::InDoubt, "inDoubt"),
+    (RecipientState::Held, "held"),
+];
+
+/// Copies per state; every open state is there, settled ones are counted together by their names.
+fn queue(counts: &[(RecipientState, i64)]) -> Map<String, Value> {
+    let count = |state: RecipientState| -> i64 {
+        counts
+            .iter()
+            .filter(|(counted, _)| *counted == state)
+            .map(|(_, n)| n)
+            .sum()
+    };
+    let settled = [
+        (RecipientState::Sent, "sent"),
+        (RecipientState::Failed, "failed"),
+        (RecipientState::Expired, "expired"),
+        (RecipientState::Cancelled, "cancelled"),
+    ];
+    OPEN.into_iter()
+        .chain(settled)
+        .map(|(state, name)| (name.to_owned(), Value::from(count(state))))
+        .collect()
+}

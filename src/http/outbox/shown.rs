@@ -1,0 +1,162 @@
+//! How the API shows the outgoing queue.
+
+use serde::Serialize;
+
+use crate::{
+    model::RecipientState,
+    store::{AttemptRow, OutboxRow, RecipientRow},
+};
+
+/// An outgoing message with where each copy stands.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ShownOutgoing {
+    id: i64,
+    #[serde(rename = "AccountId")]
+    account: i64,
+    #[serde(rename = "InteractionId")]
+    interaction: Option<i64>,
+    message_id: String,
+    subject: String,
+    from: String,
+    size: u64,
+    /// The state of the copy that most needs looking at.
+    state: &'static str,
+    recipients: Vec<ShownRecipient>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempts: Option<Vec<ShownAttempt>>,
+    created_at: String,
+    expires_at: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ShownRecipient {
+    id: i64,
+    kind: &'static str,
+    address: String,
+    state: &'static str,
+    attempts: u32,
+    next_at: Option<String>,
+    reply_code: Option<u16>,
+    reply_text: Option<String>,
+    updated_at: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ShownAttempt {
+    attempt: String,
+    started_at: String,
+    dot_at: Option<String>,
+    ended_at: Option<String>,
+    outcome: Option<String>,
+    reply: Option<String>,
+}
+
+/// The answer to a send: what was accepted, and where each copy stands.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Accepted {
+    id: i64,
+    message_id: String,
+    recipients: Vec<AcceptedRecipient>,
+}
+
+#[derive(Serialize)]
+struct AcceptedRecipient {
+    address: String,
+    state: &'static str,
+}
+
+impl ShownOutgoing {
+    /// `attempts` only where one message is shown.
+    pub(super) fn new(row: OutboxRow, attempts: Option<Vec<AttemptRow>>) -> Self {
+        Self {
+            id: row.id.get(),
+            account: row.account.get(),
+            interaction: row.interaction.map(|id| id.get()),
+            message_id: row.message_id,
+            subject: row.subject,
+            from: row.envelope_from.to_string(),
+            size: row.size,
+            state: worst(row.recipients.iter().map(|one| one.state)).as_str(),
+            recipients: row.recipients.into_iter().map(Into::into).collect(),
+            attempts: attempts.map(|list| list.into_iter().map(Into::into).collect()),
+            created_at: row.created_at.rfc3339(),
+            expires_at: row.expires_at.rfc3339(),
+        }
+    }
+}
+
+impl From<OutboxRow> for ShownOutgoing {
+    fn from(row: OutboxRow) -> Self {
+        Self::new(row, None)
+    }
+}
+
+impl From<RecipientRow> for ShownRecipient {
+    fn from(row: RecipientRow) -> Self {
+        Self {
+            id: row.id.get(),
+            kind: row.kind.as_str(),
+            address: row.address.to_string(),
+            state: row.state.as_str(),
+            attempts: row.attempts,
+            next_at: row.next_at.map(|time| time.rfc3339()),
+            reply_code: row.reply_code,
+            reply_text: row.reply_text,
+            updated_at: row.updated_at.rfc3339(),
+        }
+    }
+}
+
+impl From<AttemptRow> for ShownAttempt {
+    fn from(row: AttemptRow) -> Self {
+        Self {
+            attempt: row.attempt,
+            started_at: row.started_at.rfc3339(),
+            dot_at: row.dot_at.map(|time| time.rfc3339()),
+            ended_at: row.ended_at.map(|time| time.rfc3339()),
+            outcome: row.outcome,
+            reply: row.reply,
+        }
+    }
+}
+
+impl From<OutboxRow> for Accepted {
+    fn from(row: OutboxRow) -> Self {
+        Self {
+            id: row.id.get(),
+            message_id: row.message_id,
+            recipients: row
+                .recipients
+                .into_iter()
+                .map(|one| AcceptedRecipient {
+                    address: one.address.to_string(),
+                    state: one.state.as_str(),
+                })
+                .collect(),
+        }
+    }
+}
+
+/// The first of these states that any copy is in: a person's business before the machine's, open
+/// before settled.
+fn worst(states: impl Iterator<Item = RecipientState> + Clone) -> RecipientState {
+    const ORDER: [RecipientState; 9] = [
+        RecipientState::InDoubt,
+        RecipientState::Failed,
+        RecipientState::Expired,
+        RecipientState::Held,
+        RecipientState::DotPending,
+        RecipientState::Claimed,
+        RecipientState::Deferred,
+        RecipientState::Queued,
+        RecipientState::Cancelled,
+    ];
+    ORDER
+        .into_iter()
+        .find(|state| states.clone().any(|one| one == *state))
+        .unwrap_or(RecipientState::Sent)
+}

@@ -1,0 +1,139 @@
+//! The route table, and the two routers made from it.
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    http::Method,
+    middleware::from_fn,
+    response::IntoResponse,
+    routing::{MethodFilter, MethodRouter, on},
+};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use super::{
+    Desk, accounts, callback, contacts, guard, messages, outbox, problem::ApiError, providers,
+    status,
+};
+
+/// The largest body of most routes.
+const BODY: usize = 1024 * 1024;
+/// The largest body of a send.
+const SEND_BODY: usize = 35 * 1024 * 1024;
+
+/// Who may call a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Anybody who reaches the address.
+    Open,
+    /// Who may open the Unix socket.
+    Local,
+}
+
+/// One method of one path.
+pub(super) struct Route {
+    pub(super) access: Access,
+    pub(super) method: Method,
+    pub(super) path: &'static str,
+    answer: MethodRouter<Desk>,
+}
+
+macro_rules! routes {
+    ($($access:ident $method:ident $path:literal => $handler:expr;)*) => {
+        vec![$(Route {
+            access: Access::$access,
+            method: Method::$method,
+            path: $path,
+            answer: on(MethodFilter::$method, $handler),
+        }),*]
+    };
+}
+
+/// Every route there is.
+pub(super) fn table() -> Vec<Route> {
+    routes! {
+        Open GET "/health/live" => status::live;
+        Open GET "/health/ready" => status::ready;
+        Open GET "/api/cloudProviders/oauth2/{service}/callback" => callback::callback;
+        Local GET "/api/status" => status::show;
+        Local GET "/api/log-level" => status::log_level;
+        Local PUT "/api/log-level" => status::set_log_level;
+        Local GET "/api/cloudProviders" => providers::list;
+        Local POST "/api/cloudProviders" => providers::add;
+        Local GET "/api/cloudProviders/{id}" => providers::show;
+        Local PATCH "/api/cloudProviders/{id}" => providers::change;
+        Local PUT "/api/cloudProviders/{id}" => providers::change;
+        Local DELETE "/api/cloudProviders/{id}" => providers::remove;
+        Local POST "/api/cloudProviders/{id}/authenticate" => providers::authenticate;
+        Local POST "/api/cloudProviders/{id}/secret" => providers::secret;
+        Local GET "/api/cloudProviders/{id}/grant" => providers::grant;
+        Local GET "/api/mail/accounts" => accounts::list;
+        Local POST "/api/mail/accounts" => accounts::add;
+        Local GET "/api/mail/accounts/{id}" => accounts::show;
+        Local PATCH "/api/mail/accounts/{id}" => accounts::change;
+        Local PUT "/api/mail/accounts/{id}" => accounts::change;
+        Local DELETE "/api/mail/accounts/{id}" => accounts::remove;
+        Local POST "/api/mail/accounts/{id}/pause" => accounts::pause;
+        Local POST "/api/mail/accounts/{id}/resume" => accounts::resume;
+        Local POST "/api/mail/accounts/{id}/sync" => accounts::sync;
+        Local GET "/api/mail/messages" => messages::list;
+        Local GET "/api/mail/messages/{id}" => messages::show;
+        Local GET "/api/mail/messages/{id}/raw" => messages::raw;
+        Local GET "/api/mail/interactions" => messages::interactions;
+        Local GET "/api/mail/problems" => messages::problems;
+        Local GET "/api/mail/outbox" => outbox::list;
+        Local POST "/api/mail/outbox" => outbox::send;
+        Local GET "/api/mail/outbox/{id}" => outbox::show;
+        Local GET "/api/mail/outbox/{id}/raw" => outbox::raw;
+        Local GET "/api/mail/events" => status::events;
+        Local GET "/api/cm/lists" => contacts::lists;
+        Local POST "/api/cm/lists" => contacts::add_list;
+        Local GET "/api/cm/lists/{id}" => contacts::show_list;
+        Local GET "/api/cm/contacts" => contacts::contacts;
+    }
+}
+
+/// The routes below one root.
+fn routes(desk: &Desk, wanted: impl Fn(Access) -> bool) -> Router {
+    let mut router = Router::new();
+    for route in table().into_iter().filter(|route| wanted(route.access)) {
+        let sends = route.path == "/api/mail/outbox" && route.method == Method::POST;
+        let limit = if sends { SEND_BODY } else { BODY };
+        let answer = route.answer.layer(DefaultBodyLimit::max(limit));
+        router = router.route(route.path, answer);
+    }
+    router
+        .method_not_allowed_fallback(|| async { ApiError::WrongMethod })
+        .with_state(desk.clone())
+}
+
+/// What every request passes, outermost last.
+fn guarded(router: Router, desk: &Desk) -> Router {
+    let limit = desk.settings.request_timeout;
+    router
+        .layer(from_fn(guard::told))
+        .layer(CatchPanicLayer::custom(guard::survived))
+        .layer(from_fn(move |request, next| {
+            guard::bounded(limit, request, next)
+        }))
+        .layer(from_fn(guard::marked))
+}
+
+/// All routes, for the Unix socket: its mode and its directory decide who gets here.
+pub fn local_router(desk: &Desk) -> Router {
+    let router = routes(desk, |_| true).fallback(|| async { ApiError::NotFound { what: "route" } });
+    guarded(router, desk)
+}
+
+/// For TCP: the open routes at the root and below the base path; everything else is 401, whether it
+/// exists or not.
+pub fn public_router(desk: &Desk) -> Router {
+    let open = routes(desk, |access| access == Access::Open);
+    let router = match desk.settings.base_path.as_str() {
+        "" => open,
+        base => open.clone().nest(base, open),
+    };
+    guarded(
+        router.fallback(|| async { ApiError::Unauthenticated.into_response() }),
+        desk,
+    )
+}
