@@ -87,13 +87,26 @@ fn account(row: &AnyRow, password: Password<'_>) -> Result<Account, StoreError> 
         id: AccountId::new(id),
         entered: NewAccount {
             name: row.col("name")?,
-            key: word(WHAT, id, &row.col::<String>("account_key")?, AccountKey::parse)?,
+            key: word(
+                WHAT,
+                id,
+                &row.col::<String>("account_key")?,
+                AccountKey::parse,
+            )?,
             address: word(WHAT, id, &address, |text| EmailAddress::parse(text).ok())?,
             list: ListId::new(row.col("list_id")?),
             service: word(WHAT, id, &row.col::<String>("service")?, Service::parse)?,
             authentication: authentication(row, id, password)?,
-            imap: server(row, id, ["imap_host", "imap_port", "imap_tls", "imap_verify"])?,
-            smtp: server(row, id, ["smtp_host", "smtp_port", "smtp_tls", "smtp_verify"])?,
+            imap: server(
+                row,
+                id,
+                ["imap_host", "imap_port", "imap_tls", "imap_verify"],
+            )?,
+            smtp: server(
+                row,
+                id,
+                ["smtp_host", "smtp_port", "smtp_tls", "smtp_verify"],
+            )?,
             backfill: backfill(row, id)?,
         },
         paused: row.flag("paused")?,
@@ -244,7 +257,8 @@ impl Step for Change {
         let id = self.id.get();
         check(tx, &self.new).await?;
         if put(tx, &self.keys, id, &self.new, self.expect, self.now).await? == 0 {
-            let there = sqlx::query("SELECT id FROM mail_accounts WHERE id = ? AND removed_at IS NULL");
+            let there =
+                sqlx::query("SELECT id FROM mail_accounts WHERE id = ? AND removed_at IS NULL");
             return Err(match tx.first(there.bind(id)).await? {
                 None => StoreError::Missing { what: WHAT },
                 Some(_) => StoreError::Conflict(

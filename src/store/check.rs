@@ -82,7 +82,10 @@ fn private_file(settings: &Settings) -> Result<(), OpenError> {
 
 async fn sqlite(connection: &mut AnyConnection) -> Result<(), OpenError> {
     let version = value(connection, sqlx::query("SELECT sqlite_version() AS v")).await?;
-    let parts: Vec<u32> = version.split('.').filter_map(|part| part.parse().ok()).collect();
+    let parts: Vec<u32> = version
+        .split('.')
+        .filter_map(|part| part.parse().ok())
+        .collect();
     if parts.as_slice() < SQLITE.as_slice() {
         return Err(OpenError::Refused(format!(
             "SQLite {version} can corrupt a database (WAL reset): build with 3.51.3 or later"

@@ -147,7 +147,8 @@ impl Store {
     /// One list.
     pub async fn list_get(&self, id: ListId) -> Result<Option<ListRow>, StoreError> {
         let mut reader = self.read("reading a list").await?;
-        let query = sqlx::query("SELECT id, name, created_at, updated_at FROM cm_lists WHERE id = ?");
+        let query =
+            sqlx::query("SELECT id, name, created_at, updated_at FROM cm_lists WHERE id = ?");
         let row = reader.first(query.bind(id.get())).await?;
         row.as_ref().map(list_row).transpose()
     }
@@ -155,7 +156,9 @@ impl Store {
     /// All lists, by name.
     pub async fn list_list(&self, page: Page) -> Result<Rows<ListRow>, StoreError> {
         let mut reader = self.read("listing lists").await?;
-        let count = reader.count(sqlx::query("SELECT COUNT(*) AS n FROM cm_lists")).await?;
+        let count = reader
+            .count(sqlx::query("SELECT COUNT(*) AS n FROM cm_lists"))
+            .await?;
         let rows = reader
             .all(
                 sqlx::query(

@@ -71,7 +71,12 @@ fn recorded(row: &AnyRow) -> Result<RecordedEvent, StoreError> {
     let number: i64 = row.col("number")?;
     Ok(RecordedEvent {
         number,
-        kind: word("event", number, &row.col::<String>("kind")?, EventKind::parse)?,
+        kind: word(
+            "event",
+            number,
+            &row.col::<String>("kind")?,
+            EventKind::parse,
+        )?,
         account: row.col::<Option<i64>>("account_id")?.map(AccountId::new),
         provider: row
             .col::<Option<i64>>("provider_id")?

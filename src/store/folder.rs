@@ -33,7 +33,11 @@ fn folder(row: &AnyRow) -> Result<FolderRow, StoreError> {
     let validity = u32::try_from(validity)
         .ok()
         .and_then(UidValidity::new)
-        .ok_or_else(|| damaged(format!("row {id} holds the impossible UIDVALIDITY {validity}")))?;
+        .ok_or_else(|| {
+            damaged(format!(
+                "row {id} holds the impossible UIDVALIDITY {validity}"
+            ))
+        })?;
     let next = u64::try_from(next)
         .ok()
         .filter(|next| (1..=1 << 32).contains(next))

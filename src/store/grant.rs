@@ -104,7 +104,9 @@ impl Step for Adopt {
         if matched != 1 {
             return Err(missing());
         }
-        let row = tx.first(sqlx::query(BY_PROVIDER).bind(new.provider)).await?;
+        let row = tx
+            .first(sqlx::query(BY_PROVIDER).bind(new.provider))
+            .await?;
         let grant = grant(&row.ok_or_else(missing)?, keys)?;
         let event = NewEvent {
             kind: EventKind::GrantSignedIn,

@@ -259,11 +259,11 @@ impl Ingest {
         };
         tx.run(
             sqlx::query(dialect::instance_put(tx.engine))
-            .bind(self.folder.get())
-            .bind(i64::from(self.expect.validity.get()))
-            .bind(self.expect.generation.0)
-            .bind(new.uid)
-            .bind(id),
+                .bind(self.folder.get())
+                .bind(i64::from(self.expect.validity.get()))
+                .bind(self.expect.generation.0)
+                .bind(new.uid)
+                .bind(id),
         )
         .await?;
         Ok(is_new)

@@ -74,7 +74,11 @@ impl Step for Note {
             kind: EventKind::AccountState,
             account: Some(self.lease.account),
             provider: None,
-            once: format!("account.state/{}/{}/{beat}", self.lease.account, self.lane.as_str()),
+            once: format!(
+                "account.state/{}/{}/{beat}",
+                self.lease.account,
+                self.lane.as_str()
+            ),
             payload: json!({
                 "lane": self.lane.as_str(),
                 "state": self.state,

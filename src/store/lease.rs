@@ -99,7 +99,9 @@ impl Store {
             .map(|row| {
                 Ok(LeaseRow {
                     account: AccountId::new(row.col("account_id")?),
-                    holder: row.col::<Option<String>>("holder")?.map(NodeId::from_stored),
+                    holder: row
+                        .col::<Option<String>>("holder")?
+                        .map(NodeId::from_stored),
                     epoch: row.col("epoch")?,
                 })
             })

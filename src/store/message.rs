@@ -85,7 +85,8 @@ macro_rules! columns {
 }
 const ONE: &str = columns!(", body_text, body_html", "WHERE id = ?");
 const PAGE: &str = columns!("", "ORDER BY id DESC LIMIT ? OFFSET ?");
-const PAGE_OF_ACCOUNT: &str = columns!("", "WHERE account_id = ? ORDER BY id DESC LIMIT ? OFFSET ?");
+const PAGE_OF_ACCOUNT: &str =
+    columns!("", "WHERE account_id = ? ORDER BY id DESC LIMIT ? OFFSET ?");
 const PAGE_OF_INTERACTION: &str = columns!(
     "",
     "WHERE interaction_id = ? AND (? = 1 OR account_id = ?) ORDER BY id DESC LIMIT ? OFFSET ?"
@@ -298,9 +299,11 @@ impl Store {
         let account = account.map_or(0, AccountId::get);
         let count = reader
             .count(
-                sqlx::query("SELECT COUNT(*) AS n FROM mail_problems WHERE (? = 1 OR account_id = ?)")
-                    .bind(any)
-                    .bind(account),
+                sqlx::query(
+                    "SELECT COUNT(*) AS n FROM mail_problems WHERE (? = 1 OR account_id = ?)",
+                )
+                .bind(any)
+                .bind(account),
             )
             .await?;
         let rows = reader

@@ -3,7 +3,7 @@
 
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
-use super::{Engine, OpenError, check, dialect};
+use super::{Engine, OpenError, check};
 
 /// One step of the schema's history.
 struct Migration {
@@ -168,13 +168,19 @@ mod tests {
     #[test]
     fn every_migration_file_is_in_the_list() {
         for engine in ["sqlite", "mariadb"] {
-            let folder = format!("{}/src/store/migrations/{engine}", env!("CARGO_MANIFEST_DIR"));
+            let folder = format!(
+                "{}/src/store/migrations/{engine}",
+                env!("CARGO_MANIFEST_DIR")
+            );
             let mut files: Vec<String> = std::fs::read_dir(folder)
                 .unwrap()
                 .map(|entry| entry.unwrap().file_name().into_string().unwrap())
                 .collect();
             files.sort();
-            let numbers: Vec<i64> = files.iter().map(|name| name[..4].parse().unwrap()).collect();
+            let numbers: Vec<i64> = files
+                .iter()
+                .map(|name| name[..4].parse().unwrap())
+                .collect();
             let listed: Vec<i64> = MIGRATIONS.iter().map(|one| one.number).collect();
             assert_eq!(numbers, listed, "{engine}");
         }

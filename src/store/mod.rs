@@ -58,7 +58,7 @@ pub use message::{InteractionRow, MessageRow, ProblemRow};
 pub use node::NodeRow;
 pub use oauth_state::{NewOauthState, OauthState, TakenState};
 pub use outbox::{
-    AttemptRow, Claimed, Enqueued, NewOutgoing, Outcome, OutboxRow, RecipientRow, Settled,
+    AttemptRow, Claimed, Enqueued, NewOutgoing, OutboxRow, Outcome, RecipientRow, Settled,
 };
 pub use provider::CloudProviderChange;
 pub use writer::Writer;

@@ -1,7 +1,7 @@
 //! The processes that work on this database, and their heartbeats.
 
 use super::{
-    StoreError, Store,
+    Store, StoreError,
     text::{Columns, cut},
     tx::{Step, Tx},
 };
@@ -30,7 +30,11 @@ impl Step for Register {
     async fn apply(&self, tx: &mut Tx) -> Result<(), StoreError> {
         let (id, home) = (self.0.id.as_str(), cut(&self.0.home, 500));
         let dead = tx
-            .all(sqlx::query("SELECT id FROM nodes WHERE home = ? AND id <> ?").bind(&home).bind(id))
+            .all(
+                sqlx::query("SELECT id FROM nodes WHERE home = ? AND id <> ?")
+                    .bind(&home)
+                    .bind(id),
+            )
             .await?;
         for row in dead {
             remove(tx, &row.col::<String>("id")?).await?;
@@ -104,7 +108,9 @@ impl Store {
     pub async fn node_list(&self) -> Result<Vec<NodeRow>, StoreError> {
         let mut reader = self.read("listing nodes").await?;
         let rows = reader
-            .all(sqlx::query("SELECT id, name, home, beat, started_at FROM nodes ORDER BY id"))
+            .all(sqlx::query(
+                "SELECT id, name, home, beat, started_at FROM nodes ORDER BY id",
+            ))
             .await?;
         rows.iter()
             .map(|row| {

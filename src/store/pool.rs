@@ -162,7 +162,10 @@ pub(super) struct Reader {
 
 impl Reader {
     /// Every row of the answer. Cancelling drops the connection, never somebody else's answer.
-    pub(super) async fn all(&mut self, statement: Statement<'_>) -> Result<Vec<AnyRow>, StoreError> {
+    pub(super) async fn all(
+        &mut self,
+        statement: Statement<'_>,
+    ) -> Result<Vec<AnyRow>, StoreError> {
         let doing = self.doing;
         let connection = self.connection.as_mut().ok_or(StoreError::Closed)?;
         self.clean = false;
@@ -206,7 +209,9 @@ fn prepared(text: &str, ca_file: &Path) -> Result<(Engine, String), OpenError> {
     match url.scheme() {
         "sqlite" => {
             if url.path().len() < 2 || url.path().contains(":memory:") {
-                return refuse("the database URL names no file: write sqlite:///path/file.db".to_owned());
+                return refuse(
+                    "the database URL names no file: write sqlite:///path/file.db".to_owned(),
+                );
             }
             url.set_query(Some("mode=rwc"));
             Ok((Engine::Sqlite, url.into()))

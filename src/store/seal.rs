@@ -106,7 +106,9 @@ impl Keys {
             file.write_all(STANDARD.encode(key).as_bytes())?;
             file.write_all(b"\n")?;
             file.sync_all()?;
-            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+            let parent = path
+                .parent()
+                .filter(|parent| !parent.as_os_str().is_empty());
             fs::File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
         };
         write().map_err(|error| {
@@ -140,17 +142,10 @@ impl Keys {
     }
 
     /// Opens what [`Keys::seal`] made for the same place; anything else is `Damaged`.
-    pub(super) fn open(
-        &self,
-        place: Place<'_>,
-        sealed: &[u8],
-    ) -> Result<SecretString, StoreError> {
+    pub(super) fn open(&self, place: Place<'_>, sealed: &[u8]) -> Result<SecretString, StoreError> {
         let damaged = |why: &str| StoreError::Damaged {
             what: "secret",
-            detail: format!(
-                "{} of {} {}: {why}",
-                place.column, place.table, place.row
-            ),
+            detail: format!("{} of {} {}: {why}", place.column, place.table, place.row),
         };
         let body = match sealed.split_first() {
             Some((&FORM, body)) => body,
@@ -242,7 +237,10 @@ mod tests {
         let made = Keys::make(&path).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
         assert_eq!(Keys::read(&path).unwrap().unwrap().id(), made.id());
-        assert!(Keys::make(&path).is_err(), "an existing key is never replaced");
+        assert!(
+            Keys::make(&path).is_err(),
+            "an existing key is never replaced"
+        );
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         let Err(OpenError::Refused(text)) = Keys::read(&path) else {
             panic!("a readable key file was taken");

@@ -31,10 +31,7 @@ pub(super) trait Step: Send + Sync + 'static {
     }
 
     /// Does the work. A refusal before the first write touches nobody else in the transaction.
-    fn apply(
-        &self,
-        tx: &mut Tx,
-    ) -> impl Future<Output = Result<Self::Answer, StoreError>> + Send;
+    fn apply(&self, tx: &mut Tx) -> impl Future<Output = Result<Self::Answer, StoreError>> + Send;
 }
 
 /// The writer's connection inside a transaction.
@@ -79,7 +76,10 @@ impl Tx {
     }
 
     /// Every row of the answer.
-    pub(super) async fn all(&mut self, statement: Statement<'_>) -> Result<Vec<AnyRow>, StoreError> {
+    pub(super) async fn all(
+        &mut self,
+        statement: Statement<'_>,
+    ) -> Result<Vec<AnyRow>, StoreError> {
         let rows = statement.fetch_all(&mut self.connection).await;
         rows.map_err(|source| self.sql(source))
     }
@@ -94,7 +94,11 @@ impl Tx {
     }
 
     /// Writes an event in the commit of its fact; one whose once-key is there already is not written.
-    pub(super) async fn event(&mut self, event: &NewEvent, now: Timestamp) -> Result<(), StoreError> {
+    pub(super) async fn event(
+        &mut self,
+        event: &NewEvent,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let payload = match &event.payload {
             Value::Null => "{}".to_owned(),
             other => other.to_string(),

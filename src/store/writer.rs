@@ -18,6 +18,7 @@ use super::{
     pool::{Connector, Purpose},
     tx::{Step, Tx},
 };
+use crate::model::fail_point;
 
 /// Steps that may wait.
 pub(super) const QUEUE: usize = 1_000;
@@ -270,9 +271,16 @@ impl Writer {
             Ok(Ok(stopped)) => stopped,
         };
         if let Err(error) = stopped {
-            let trouble = error.driver().map(|source| (Trouble::of(source), copy_of(source)));
+            let trouble = error
+                .driver()
+                .map(|source| (Trouble::of(source), copy_of(source)));
             let gone = matches!(trouble, Some((Trouble::Gone, _)));
-            if !gone && matches!(timeout(patience, command(&mut tx, "ROLLBACK")).await, Ok(Ok(()))) {
+            if !gone
+                && matches!(
+                    timeout(patience, command(&mut tx, "ROLLBACK")).await,
+                    Ok(Ok(()))
+                )
+            {
                 self.connection = Some(tx.connection);
             }
             return match trouble {
@@ -282,6 +290,7 @@ impl Writer {
                 _ => Round::Apart(error),
             };
         }
+        fail_point("store.before_commit");
         let committed = timeout(patience, command(&mut tx, "COMMIT")).await;
         let (events, outbox) = (tx.events, tx.outbox);
         match committed {
@@ -289,6 +298,7 @@ impl Writer {
             Ok(Err(source)) => return commit_failed(source),
             Ok(Ok(())) => self.connection = Some(tx.connection),
         }
+        fail_point("store.after_commit");
         if events {
             self.events.send_modify(|seen| *seen = seen.wrapping_add(1));
         }
@@ -329,7 +339,10 @@ fn is_1180(source: &sqlx::Error) -> bool {
 }
 
 async fn command(tx: &mut Tx, text: &'static str) -> Result<(), sqlx::Error> {
-    sqlx::raw_sql(text).execute(&mut tx.connection).await.map(|_| ())
+    sqlx::raw_sql(text)
+        .execute(&mut tx.connection)
+        .await
+        .map(|_| ())
 }
 
 /// 5 ms doubling, with up to as much again at random.

@@ -108,7 +108,9 @@ impl Step for Claim {
         for row in &due {
             let id: i64 = row.col("id")?;
             let address: String = row.col("address")?;
-            let address = word("recipient", id, &address, |text| EmailAddress::parse(text).ok())?;
+            let address = word("recipient", id, &address, |text| {
+                EmailAddress::parse(text).ok()
+            })?;
             let attempts: i64 = row.col("attempts")?;
             let attempts = u32::try_from(attempts.saturating_add(1)).unwrap_or(u32::MAX);
             recipients.push((RecipientId::new(id), address, attempts));
@@ -229,7 +231,12 @@ impl Step for Strays {
             .await?;
         for row in &words {
             let text: String = row.col("state")?;
-            word("recipient of account", account, &text, RecipientState::parse)?;
+            word(
+                "recipient of account",
+                account,
+                &text,
+                RecipientState::parse,
+            )?;
         }
         doubt(tx, self.lease.account, None, self.now).await?;
         tx.run(

@@ -21,11 +21,7 @@ pub use settle::{Outcome, Settled};
 
 use serde_json::json;
 
-use super::{
-    StoreError,
-    text::Columns,
-    tx::Tx,
-};
+use super::{StoreError, text::Columns, tx::Tx};
 use crate::model::{AccountId, EventKind, Lease, NewEvent, RecipientState, Timestamp};
 
 /// Copies whose dot was announced but whose answer nobody will bring any more: in doubt, with their
@@ -60,7 +56,9 @@ pub(super) async fn doubt(
             )
             .await?;
         if matched != 1 {
-            return Err(StoreError::Conflict("a copy was changed meanwhile".to_owned()));
+            return Err(StoreError::Conflict(
+                "a copy was changed meanwhile".to_owned(),
+            ));
         }
         let copy = Copy {
             id,

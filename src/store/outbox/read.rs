@@ -89,7 +89,12 @@ fn recipient(row: &AnyRow) -> Result<RecipientRow, StoreError> {
         id: RecipientId::new(id),
         kind: word(what, id, &row.col::<String>("kind")?, RecipientKind::parse)?,
         address: address(what, id, &row.col::<String>("address")?)?,
-        state: word(what, id, &row.col::<String>("state")?, RecipientState::parse)?,
+        state: word(
+            what,
+            id,
+            &row.col::<String>("state")?,
+            RecipientState::parse,
+        )?,
         attempts: u32::try_from(row.col::<i64>("attempts")?).unwrap_or(0),
         next_at: row.time_if("next_at")?,
         reply_code: reply_code.and_then(|code| u16::try_from(code).ok()),
@@ -254,7 +259,12 @@ impl Store {
         rows.iter()
             .map(|row| {
                 let text: String = row.col("state")?;
-                let state = word("recipient of account", account.get(), &text, RecipientState::parse)?;
+                let state = word(
+                    "recipient of account",
+                    account.get(),
+                    &text,
+                    RecipientState::parse,
+                )?;
                 Ok((state, row.col("n")?))
             })
             .collect()

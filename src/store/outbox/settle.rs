@@ -191,7 +191,9 @@ impl Settle {
             return Ok(());
         }
         let query = "SELECT outbox_id, address FROM mail_recipients WHERE id = ?";
-        let row = tx.first(sqlx::query(query).bind(one.recipient.get())).await?;
+        let row = tx
+            .first(sqlx::query(query).bind(one.recipient.get()))
+            .await?;
         let row = row.ok_or(StoreError::Missing { what: "recipient" })?;
         let copy = Copy {
             id: one.recipient.get(),
