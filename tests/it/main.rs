@@ -8,6 +8,7 @@ mod operator;
 mod packaging;
 mod refusals;
 mod spine;
+mod store;
 mod support;
 mod tidy;
 mod tokens;
