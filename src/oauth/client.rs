@@ -6,10 +6,11 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::BoxFuture;
 use oauth2::{
-    AuthType, AuthorizationCode, Client, ClientId, ClientSecret, EndpointNotSet, EndpointSet,
-    HttpRequest, PkceCodeVerifier, RedirectUrl, RefreshToken, RequestTokenError,
-    StandardRevocableToken, TokenResponse, TokenUrl,
+    AsyncHttpClient, AuthType, AuthorizationCode, Client, ClientId, ClientSecret, EndpointNotSet,
+    EndpointSet, HttpRequest, HttpResponse, PkceCodeVerifier, RedirectUrl, RefreshToken,
+    RequestTokenError, StandardRevocableToken, TokenResponse, TokenUrl,
     basic::{BasicRevocationErrorResponse, BasicTokenIntrospectionResponse},
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -153,15 +154,14 @@ impl OauthClient {
         let redirect = RedirectUrl::new(redirect_uri.trim().to_owned())
             .map_err(|error| unusable("redirect URI", &error.to_string()))?;
         let wire = wire(provider)?;
-        let status = AtomicU16::new(0);
-        let http = |request| self.post(request, &status);
+        let line = self.line();
         let found = wire
             .exchange_code(AuthorizationCode::new(code.expose_secret().to_owned()))
             .set_pkce_verifier(PkceCodeVerifier::new(verifier.expose_secret().to_owned()))
             .set_redirect_uri(Cow::Owned(redirect))
-            .request_async(&http)
+            .request_async(&line)
             .await;
-        let status = status.load(Ordering::Relaxed);
+        let status = line.status();
         let found = found.map_err(|error| plain(error, status))?;
         let identity = found
             .id_token()
@@ -185,13 +185,12 @@ impl OauthClient {
     ) -> Result<Answer, OauthError> {
         let wire = wire(provider)?;
         let refresh_token = RefreshToken::new(refresh_token.expose_secret().to_owned());
-        let status = AtomicU16::new(0);
-        let http = |request| self.post(request, &status);
+        let line = self.line();
         let found = wire
             .exchange_refresh_token(&refresh_token)
-            .request_async(&http)
+            .request_async(&line)
             .await;
-        let status = status.load(Ordering::Relaxed);
+        let status = line.status();
         let found = found.map_err(|error| plain(error, status))?;
         let identity = found
             .id_token()
@@ -199,15 +198,37 @@ impl OauthClient {
         answer(&found, identity, status)
     }
 
-    /// `oauth2` does not pass the status on in its errors, so it is noted on the way.
-    async fn post(
-        &self,
-        request: HttpRequest,
-        status: &AtomicU16,
-    ) -> Result<oauth2::HttpResponse, OauthError> {
-        let response = transport::send(&self.http, request).await?;
-        status.store(response.status().as_u16(), Ordering::Relaxed);
-        Ok(response)
+    fn line(&self) -> Line<'_> {
+        Line {
+            http: &self.http,
+            status: AtomicU16::new(0),
+        }
+    }
+}
+
+/// One request's way out. `oauth2` does not pass the HTTP status on in its errors, so it is noted here.
+struct Line<'a> {
+    http: &'a reqwest::Client,
+    status: AtomicU16,
+}
+
+impl Line<'_> {
+    fn status(&self) -> u16 {
+        self.status.load(Ordering::Relaxed)
+    }
+}
+
+impl<'c> AsyncHttpClient<'c> for Line<'_> {
+    type Error = OauthError;
+    type Future = BoxFuture<'c, Result<HttpResponse, OauthError>>;
+
+    fn call(&'c self, request: HttpRequest) -> Self::Future {
+        Box::pin(async move {
+            let response = transport::send(self.http, request).await?;
+            let status = response.status().as_u16();
+            self.status.store(status, Ordering::Relaxed);
+            Ok(response)
+        })
     }
 }
 

@@ -152,7 +152,7 @@ async fn a_refusal_keeps_the_platforms_words_and_numbers_escaped_and_bounded() {
             .description
             .starts_with("AADSTS70008: expired.\\r\\nTrace ID")
     );
-    assert_eq!(refusal.description.len(), 1024);
+    assert!(refusal.description.len() <= 1024);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::FailureClass;
+use crate::{logs::escape_to, model::FailureClass};
 
 use super::entra::{self, Verdict};
 
@@ -11,7 +11,7 @@ const LONGEST_HOLD: Duration = Duration::from_secs(3600);
 /// The wait when a platform throttles without saying for how long (what Microsoft's own library does).
 const UNSAID_HOLD: Duration = Duration::from_secs(60);
 /// Bytes kept of any text that a platform sent.
-pub(super) const TEXT_LIMIT: usize = 1024;
+const TEXT_LIMIT: usize = 1024;
 
 /// The platform's refusal in its own words (RFC 6749 §5.2, with Microsoft's additions).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,44 +140,14 @@ impl OauthError {
     }
 }
 
-/// Text from a peer, made safe to show: control characters escaped, `TEXT_LIMIT` bytes at most.
+/// Text from a peer, made safe to show and at most 1 KiB long.
 pub(super) fn clean(text: &str) -> String {
-    let mut clean = String::new();
-    for letter in text.trim().chars() {
-        let shown = if letter.is_control() || is_bidi_control(letter) {
-            letter.escape_default().to_string()
-        } else {
-            letter.to_string()
-        };
-        if clean.len() + shown.len() > TEXT_LIMIT {
-            break;
-        }
-        clean.push_str(&shown);
-    }
-    clean
-}
-
-/// Characters that reorder the text around them.
-fn is_bidi_control(letter: char) -> bool {
-    matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    escape_to(text.trim(), TEXT_LIMIT)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_peers_text_is_escaped_and_bounded() {
-        assert_eq!(
-            clean(" a\r\nb\u{1b}[31m\u{202e}c "),
-            "a\\r\\nb\\u{1b}[31m\\u{202e}c"
-        );
-        assert_eq!(clean(&"\n".repeat(10_000)), "");
-        assert_eq!(
-            clean(&format!("x{}", "é".repeat(10_000))).len(),
-            TEXT_LIMIT - 1
-        );
-    }
 
     #[test]
     fn each_kind_of_failure_says_who_acts_next() {

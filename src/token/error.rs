@@ -1,0 +1,171 @@
+//! Why there is no access token, and why a sign-in did not succeed.
+
+use std::time::Duration;
+
+use crate::{model::FailureClass, oauth::OauthError, store::StoreError};
+
+/// Why there is no access token.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// Nobody has signed in yet.
+    #[error("nobody has signed in to the cloud provider yet")]
+    NotSignedIn,
+    /// The platform refuses the grant; only a person who signs in again can help.
+    #[error("the cloud provider has to be signed in again")]
+    NeedsSignIn {
+        /// The platform's own words, bounded and escaped.
+        reason: String,
+    },
+    /// The provider does not exist (any more).
+    #[error("the cloud provider does not exist")]
+    ProviderMissing,
+    /// The platform gave none. The same error is given to everybody until the next try.
+    #[error("no access token from the identity platform")]
+    Oauth(#[source] OauthError),
+    /// The database did not answer; nothing was asked of the platform.
+    #[error("the grant cannot be read or written")]
+    Store(#[source] StoreError),
+    /// A refresh is under way and takes long; typically its answer waits for the database (I3).
+    #[error("a refresh is still under way")]
+    Pending,
+    /// Another node refreshes this grant.
+    #[error("another node refreshes this grant")]
+    Elsewhere,
+    /// The refresh ended without a result (a bug), or its answer could not be recorded.
+    #[error("a refresh ended without a result")]
+    RefreshLost,
+    /// The process is stopping.
+    #[error("the process is stopping")]
+    Stopping,
+}
+
+impl TokenError {
+    /// Who acts next.
+    pub fn class(&self) -> FailureClass {
+        match self {
+            Self::NotSignedIn | Self::NeedsSignIn { .. } | Self::ProviderMissing => {
+                FailureClass::OperatorMustAct
+            }
+            Self::Oauth(error) => error.class(),
+            Self::Store(error) => error.class(),
+            Self::Pending | Self::Elsewhere | Self::RefreshLost | Self::Stopping => {
+                FailureClass::RetryLater
+            }
+        }
+    }
+}
+
+impl From<StoreError> for TokenError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// Why a person who came back from the platform is not signed in. Nothing was stored.
+#[derive(Debug, thiserror::Error)]
+pub enum SignInError {
+    /// The address they came back with is not one that a platform makes.
+    #[error("the answer is malformed: {what}")]
+    Malformed {
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// No sign-in with that state was begun here.
+    #[error("no sign-in was begun with this state")]
+    StateUnknown,
+    /// The page was loaded twice, or somebody replays it.
+    #[error("this sign-in was already finished")]
+    StateUsed,
+    /// It took longer than [`SignInError::LIFETIME`].
+    #[error("this sign-in took too long")]
+    StateExpired,
+    /// The state belongs to a provider of another service.
+    #[error("this sign-in was begun with another service")]
+    OtherService,
+    /// The answer names another issuer (RFC 9207): a mix-up.
+    #[error("the answer comes from another issuer")]
+    OtherIssuer,
+    /// Somebody else began it.
+    #[error("this sign-in was begun by somebody else")]
+    OtherCaller,
+    /// The platform said no, in its own words (bounded, escaped).
+    #[error("the identity platform refused the sign-in with {error}: {description}")]
+    Refused {
+        /// Its `error` word, e.g. `access_denied`.
+        error: String,
+        /// Its description; may be empty.
+        description: String,
+    },
+    /// The code was not redeemed.
+    #[error("the identity platform gave no tokens")]
+    Exchange(#[source] OauthError),
+    /// There is no refresh token, so mail would stop within the hour: `offline_access` was not granted.
+    #[error("the identity platform gave no refresh token")]
+    NoRefreshToken,
+    /// The person (or a policy) did not grant what mail needs.
+    #[error("the permission {scope} was not granted")]
+    ScopeMissing {
+        /// The first missing scope.
+        scope: String,
+    },
+    /// The provider does not exist any more.
+    #[error("the cloud provider does not exist")]
+    ProviderMissing,
+    /// The database did not answer.
+    #[error("the sign-in cannot be recorded")]
+    Store(#[source] StoreError),
+    /// The process is stopping, or the sign-in ended without a result (a bug).
+    #[error("the sign-in was interrupted")]
+    Interrupted,
+}
+
+impl SignInError {
+    /// How long a person has for a sign-in (RFC 9700 §4.7.1 asks for short-lived states).
+    pub const LIFETIME: Duration = Duration::from_secs(600);
+
+    /// A stable code for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Malformed { .. } => "sign_in_malformed",
+            Self::StateUnknown => "sign_in_state_unknown",
+            Self::StateUsed => "sign_in_state_used",
+            Self::StateExpired => "sign_in_state_expired",
+            Self::OtherService => "sign_in_other_service",
+            Self::OtherIssuer => "sign_in_other_issuer",
+            Self::OtherCaller => "sign_in_other_caller",
+            Self::Refused { .. } => "sign_in_refused",
+            Self::Exchange(_) => "sign_in_exchange_failed",
+            Self::NoRefreshToken => "sign_in_no_refresh_token",
+            Self::ScopeMissing { .. } => "sign_in_scope_missing",
+            Self::ProviderMissing => "provider_missing",
+            Self::Store(_) => "store_unavailable",
+            Self::Interrupted => "sign_in_interrupted",
+        }
+    }
+
+    /// Who acts next: mostly the person, who begins again.
+    pub fn class(&self) -> FailureClass {
+        match self {
+            Self::Exchange(error) => error.class(),
+            Self::Store(error) => error.class(),
+            Self::Interrupted => FailureClass::RetryLater,
+            Self::Malformed { .. }
+            | Self::StateUnknown
+            | Self::StateUsed
+            | Self::StateExpired
+            | Self::OtherService
+            | Self::OtherIssuer
+            | Self::OtherCaller
+            | Self::Refused { .. }
+            | Self::NoRefreshToken
+            | Self::ScopeMissing { .. }
+            | Self::ProviderMissing => FailureClass::OperatorMustAct,
+        }
+    }
+}
+
+impl From<StoreError> for SignInError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}

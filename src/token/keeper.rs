@@ -1,0 +1,224 @@
+//! The handle that lanes ask for access tokens.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use secrecy::SecretString;
+use tokio::{
+    sync::{Notify, oneshot, watch},
+    task::JoinSet,
+    time::{Instant, timeout},
+};
+use tracing::{debug, error};
+
+use super::{TokenError, refresh, slot::Slot, waits::Waits};
+use crate::{
+    model::{Backoff, Clock, CloudProviderId, NodeId, Timestamp},
+    oauth::{OauthClient, OauthError},
+    store::Store,
+};
+
+/// What keeping tokens fresh has to know. The defaults are right; tests shorten them.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// A token with less left than this is not handed out (a tenth of its lifetime where that is less).
+    pub leeway: Duration,
+    /// How long a caller waits for a token before it is told [`TokenError::Pending`].
+    pub patience: Duration,
+    /// How often the store is looked at for new and changed grants.
+    pub poll: Duration,
+    /// How long [`TokenKeeper::run`] waits at its end for what is in flight.
+    pub drain: Duration,
+    /// Waits after failures of the platform.
+    pub waits: Waits,
+    /// Waits while the database does not take an answer.
+    pub store_retry: Backoff,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            leeway: Duration::from_secs(30),
+            patience: Duration::from_secs(45),
+            poll: Duration::from_secs(30),
+            drain: Duration::from_secs(20),
+            waits: Waits::default(),
+            store_retry: Backoff {
+                first: Duration::from_millis(200),
+                cap: Duration::from_secs(5),
+            },
+        }
+    }
+}
+
+/// An access token to log in with.
+#[derive(Clone, Debug)]
+pub struct Token {
+    /// The token itself.
+    pub secret: SecretString,
+    /// When it ends: connect anew before.
+    pub expires_at: Timestamp,
+    /// Which one it is, for [`TokenKeeper::refused`].
+    pub version: i64,
+}
+
+/// Keeps one valid access token per grant. Cheap to clone; one for the whole process.
+///
+/// The keeper owns the tasks that refresh; [`TokenKeeper::run`] awaits them at its end. Dropping the last
+/// clone without that aborts them.
+#[derive(Clone)]
+pub struct TokenKeeper {
+    pub(super) inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    pub(super) store: Store,
+    pub(super) oauth: OauthClient,
+    pub(super) node: NodeId,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) settings: Settings,
+    slots: Mutex<HashMap<CloudProviderId, Arc<Slot>>>,
+    /// `None` after the end.
+    pub(super) tasks: Mutex<Option<JoinSet<()>>>,
+    /// Told when the plan of [`TokenKeeper::run`] may have changed.
+    pub(super) look: Notify,
+    changes: watch::Sender<u64>,
+}
+
+impl TokenKeeper {
+    /// A keeper that refreshes grants as `node`. It does nothing by itself before [`TokenKeeper::run`].
+    pub fn new(
+        store: Store,
+        oauth: OauthClient,
+        node: NodeId,
+        clock: Arc<dyn Clock>,
+        settings: Settings,
+    ) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                store,
+                oauth,
+                node,
+                clock,
+                settings,
+                slots: Mutex::default(),
+                tasks: Mutex::new(Some(JoinSet::new())),
+                look: Notify::new(),
+                changes: watch::Sender::new(0),
+            }),
+        }
+    }
+
+    /// A token that is good for at least one more use: the newest known, or a refreshed one.
+    ///
+    /// Waits at most [`Settings::patience`]. Dropping the future loses nothing: a refresh that was begun
+    /// runs to its end, and the next caller gets its token.
+    ///
+    /// # Errors
+    /// See [`TokenError`]; between two tries everybody gets the last failure at once.
+    pub async fn access_token(&self, provider: CloudProviderId) -> Result<Token, TokenError> {
+        let slot = self.inner.slot(provider);
+        timeout(self.inner.settings.patience, self.obtain(&slot))
+            .await
+            .unwrap_or(Err(TokenError::Pending))
+    }
+
+    /// A server refused this version's token. The next [`TokenKeeper::access_token`] refreshes, once:
+    /// further refusals are let pass for a growing time, in which the newest token is handed out as it is,
+    /// since the fault is then not the token's and other accounts may use it (I6).
+    pub fn refused(&self, provider: CloudProviderId, version: i64) {
+        let slot = self.inner.slot(provider);
+        if slot.refuse(version, &self.inner.settings.waits) {
+            debug!(%provider, version, "a server refused the access token, it is refreshed");
+            self.inner.look.notify_one();
+        }
+    }
+
+    /// The provider's row was changed: what an administrator had to cure is tried again at once.
+    pub fn provider_changed(&self, provider: CloudProviderId) {
+        self.inner.slot(provider).forgive();
+        self.inner.look.notify_one();
+    }
+
+    /// Changes whenever some grant has become good or has a new token, so that who waits can look again.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.inner.changes.subscribe()
+    }
+
+    /// Why the last refresh of this grant failed, if it did.
+    pub fn trouble(&self, provider: CloudProviderId) -> Option<OauthError> {
+        self.inner.slot(provider).trouble()
+    }
+
+    async fn obtain(&self, slot: &Arc<Slot>) -> Result<Token, TokenError> {
+        let inner = &self.inner;
+        if let Some(token) = slot.usable(inner.clock.now(), &inner.settings) {
+            return Ok(token);
+        }
+        let flight = slot.flight.clone().lock_owned().await;
+        if let Some(token) = slot.usable(inner.clock.now(), &inner.settings) {
+            return Ok(token);
+        }
+        let refreshed = match slot.waiting(Instant::now()) {
+            Some(trouble) => Err(TokenError::Oauth(trouble.error)),
+            None => {
+                let (answer, answered) = oneshot::channel();
+                let (keeper, slot) = (inner.clone(), slot.clone());
+                inner.spawn(async move {
+                    let token = refresh::refresh(&keeper, &slot).await;
+                    // Open the flight before answering, so that who is answered meets no closed one.
+                    drop(flight);
+                    keeper.look.notify_one();
+                    // Nobody listens any more: the token is recorded all the same.
+                    let _ = answer.send(token);
+                })?;
+                answered.await.unwrap_or(Err(TokenError::RefreshLost))
+            }
+        };
+        match refreshed {
+            Err(TokenError::Oauth(error)) => slot
+                .fallback(inner.clock.now(), &inner.settings)
+                .ok_or(TokenError::Oauth(error)),
+            other => other,
+        }
+    }
+}
+
+impl Inner {
+    pub(super) fn slot(&self, provider: CloudProviderId) -> Arc<Slot> {
+        self.slots()
+            .entry(provider)
+            .or_insert_with(|| Arc::new(Slot::new(provider)))
+            .clone()
+    }
+
+    pub(super) fn slots(&self) -> MutexGuard<'_, HashMap<CloudProviderId, Arc<Slot>>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts a task that nobody but the keeper can cancel. At most one per grant and sign-in.
+    pub(super) fn spawn(
+        &self,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), TokenError> {
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let tasks = tasks.as_mut().ok_or(TokenError::Stopping)?;
+        while let Some(ended) = tasks.try_join_next() {
+            if let Err(panic) = ended {
+                error!(%panic, "a refresh ended by a bug");
+            }
+        }
+        tasks.spawn(task);
+        Ok(())
+    }
+
+    /// A grant has become good, or its token is a new one.
+    pub(super) fn tell(&self) {
+        self.changes
+            .send_modify(|count| *count = count.wrapping_add(1));
+        self.look.notify_one();
+    }
+}

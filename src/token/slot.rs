@@ -1,0 +1,228 @@
+//! What is known in memory of one grant.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{
+    Freshness, Settings, Token,
+    life::Life,
+    waits::{Forced, Waits},
+};
+use crate::{
+    model::{CloudProviderId, FailureClass, Grant, GrantState, Timestamp},
+    oauth::OauthError,
+};
+
+/// One grant. `flight` is held for the whole of a refresh, by the refreshing task itself: the one
+/// legitimate use of an async mutex, single flight.
+pub(super) struct Slot {
+    pub(super) provider: CloudProviderId,
+    pub(super) flight: Arc<tokio::sync::Mutex<()>>,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    /// As of the row's `version`.
+    state: Option<GrantState>,
+    version: Option<i64>,
+    held: Option<Held>,
+    trouble: Option<Trouble>,
+    forced: Forced,
+    /// No refresh ahead of expiry before this: the last one did not get as far as the platform.
+    rest_until: Option<Instant>,
+}
+
+struct Held {
+    token: Token,
+    life: Life,
+    /// A server refused it, and a refresh was allowed for that.
+    refused: bool,
+}
+
+/// The last failure, kept for everybody who asks before the next try.
+#[derive(Clone)]
+pub(super) struct Trouble {
+    pub(super) error: OauthError,
+    failures: u32,
+    retry_at: Instant,
+}
+
+impl Slot {
+    pub(super) fn new(provider: CloudProviderId) -> Self {
+        Self {
+            provider,
+            flight: Arc::default(),
+            known: Mutex::default(),
+        }
+    }
+
+    /// Nothing that holds this lock can panic half-way through a change.
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The token, if it is good for one more use and no server has refused it.
+    pub(super) fn usable(&self, now: Timestamp, settings: &Settings) -> Option<Token> {
+        let known = self.known();
+        let held = known.held.as_ref()?;
+        let good = held.life.freshness(now, settings.leeway) != Freshness::Stale;
+        (good && !held.refused).then(|| held.token.clone())
+    }
+
+    /// The token while it is valid by the clock, although a server refused it: for when there is no other.
+    /// One mailbox may refuse what others accept (I6).
+    pub(super) fn fallback(&self, now: Timestamp, settings: &Settings) -> Option<Token> {
+        let known = self.known();
+        let held = known.held.as_ref()?;
+        let good = held.life.freshness(now, settings.leeway) != Freshness::Stale;
+        good.then(|| held.token.clone())
+    }
+
+    /// Whether the next token should be fetched now, going by what is in memory.
+    pub(super) fn wanted(&self, now: Timestamp, settings: &Settings) -> bool {
+        self.known().held.as_ref().is_none_or(|held| {
+            held.refused || held.life.freshness(now, settings.leeway) != Freshness::Fresh
+        })
+    }
+
+    /// The failure whose wait is not over yet.
+    pub(super) fn waiting(&self, at: Instant) -> Option<Trouble> {
+        self.known()
+            .trouble
+            .clone()
+            .filter(|trouble| at < trouble.retry_at)
+    }
+
+    pub(super) fn trouble(&self) -> Option<OauthError> {
+        Some(self.known().trouble.as_ref()?.error.clone())
+    }
+
+    /// When the next refresh ahead of expiry may begin: by the token's life, or by the wait after a
+    /// failure. `None`: never by itself, a person has to sign in.
+    pub(super) fn next(&self, now: Timestamp, at: Instant, settings: &Settings) -> Option<Instant> {
+        let known = self.known();
+        let due = match (known.state?, &known.held) {
+            (GrantState::Missing | GrantState::NeedsSignIn, _) => return None,
+            (GrantState::Ok, Some(held))
+                if !held.refused
+                    && held.life.freshness(now, settings.leeway) == Freshness::Fresh =>
+            {
+                at + held.life.due_at().since(now)
+            }
+            // Due, stale, refused, unknown; or an interrupted refresh.
+            _ => at,
+        };
+        let allowed = known.trouble.as_ref().map(|trouble| trouble.retry_at);
+        [Some(due), allowed, known.rest_until]
+            .into_iter()
+            .flatten()
+            .max()
+    }
+
+    /// Takes over what a row of the store says, unless something newer is known.
+    pub(super) fn learn(&self, grant: &Grant, jitter: f64) {
+        let mut known = self.known();
+        match known.version {
+            Some(version) if grant.version < version => return,
+            Some(version) if grant.version == version => {
+                known.state = Some(grant.state);
+                return;
+            }
+            // Somebody stored newer tokens: whatever troubled us is over.
+            Some(_) => known.trouble = None,
+            None => {}
+        }
+        known.state = Some(grant.state);
+        known.version = Some(grant.version);
+        known.held =
+            grant
+                .access_token
+                .clone()
+                .zip(grant.access_expires_at)
+                .map(|(secret, expires)| Held {
+                    token: Token {
+                        secret,
+                        expires_at: expires,
+                        version: grant.version,
+                    },
+                    life: Life::stored(expires, grant.updated_at, jitter),
+                    refused: false,
+                });
+    }
+
+    /// A token that has just been committed.
+    pub(super) fn publish(&self, token: Token, life: Life) {
+        let mut known = self.known();
+        known.state = Some(GrantState::Ok);
+        known.version = Some(token.version);
+        known.trouble = None;
+        known.rest_until = None;
+        known.held = Some(Held {
+            token,
+            life,
+            refused: false,
+        });
+    }
+
+    pub(super) fn set_state(&self, state: GrantState) {
+        self.known().state = Some(state);
+    }
+
+    /// A refresh ahead of expiry ended before it asked the platform.
+    pub(super) fn rest(&self, time: Duration) {
+        self.known().rest_until = Some(Instant::now() + time);
+    }
+
+    /// Notes a failure; says how long it will be until the next try, and the how-manieth it is.
+    pub(super) fn fail(&self, error: &OauthError, waits: &Waits, jitter: f64) -> (Duration, u32) {
+        let mut known = self.known();
+        let failures = known
+            .trouble
+            .as_ref()
+            .filter(|before| same_kind(before.error.class(), error.class()))
+            .map_or(0, |before| before.failures)
+            .saturating_add(1);
+        let wait = waits.after(error.class(), failures, jitter);
+        known.trouble = Some(Trouble {
+            error: error.clone(),
+            failures,
+            retry_at: Instant::now() + wait,
+        });
+        (wait, failures)
+    }
+
+    /// A server refused this version. Whether a refresh was allowed for it.
+    pub(super) fn refuse(&self, version: i64, waits: &Waits) -> bool {
+        let mut known = self.known();
+        let known = &mut *known;
+        match &mut known.held {
+            Some(held) if held.token.version == version && !held.refused => {
+                held.refused = known.forced.allow(waits, Instant::now());
+                held.refused
+            }
+            _ => false,
+        }
+    }
+
+    /// The provider was edited: an administrator's failure may be cured. Waits that the platform asked for stay.
+    pub(super) fn forgive(&self) {
+        let mut known = self.known();
+        if known
+            .trouble
+            .as_ref()
+            .is_some_and(|trouble| trouble.error.class() == FailureClass::OperatorMustAct)
+        {
+            known.trouble = None;
+        }
+    }
+}
+
+/// Whether a failure continues a row of failures.
+fn same_kind(one: FailureClass, other: FailureClass) -> bool {
+    std::mem::discriminant(&one) == std::mem::discriminant(&other)
+}
