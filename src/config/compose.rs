@@ -1,7 +1,9 @@
 //! The modules' own settings, from the one config.
 
+use std::time::Duration;
+
 use super::Config;
-use crate::{logs, net};
+use crate::{logs, net, store};
 
 impl Config {
     /// What the log files are to be.
@@ -22,4 +24,21 @@ impl Config {
             ..net::Settings::default()
         }
     }
+
+    /// The database and the key of its secrets.
+    pub fn store(&self) -> store::Settings {
+        store::Settings {
+            url: self.database_url.clone(),
+            key_file: self.key_file.clone(),
+            ca_file: self.ca_file.clone(),
+            read_connections: READ_CONNECTIONS,
+            patience: STORE_PATIENCE,
+        }
+    }
 }
+
+/// Enough for lists and the console beside the lanes, few for a server that others use too.
+const READ_CONNECTIONS: u32 = 8;
+
+/// A dead database is noticed within this time.
+const STORE_PATIENCE: Duration = Duration::from_secs(10);
