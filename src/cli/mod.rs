@@ -34,7 +34,7 @@ mod terminal;
 mod tests;
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -68,7 +68,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         }
     };
     if let Command::Run { log_level } = cli.command {
-        return crate::daemon::run(cli.common.sources(level_flag(log_level)));
+        return run_daemon(cli.common.sources(level_flag(log_level)));
     }
     let mut terminal = Terminal {
         out: &mut io::stdout().lock(),
@@ -77,6 +77,21 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         person: Person::of_process(),
     };
     ExitCode::from(run(cli, &mut terminal))
+}
+
+fn run_daemon(sources: config::Sources) -> ExitCode {
+    match crate::daemon::run(sources) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The logs may not be there yet: the service manager's journal gets the words in any case.
+            let _ = writeln!(
+                io::stderr(),
+                "motion-email: {}",
+                crate::daemon::chain(&error)
+            );
+            ExitCode::from(error.exit_code())
+        }
+    }
 }
 
 fn level_flag(level: Option<String>) -> Vec<Flag> {
@@ -115,7 +130,7 @@ fn check(common: &Common, keys: bool, terminal: &mut Terminal<'_>) -> u8 {
         let _ = write!(terminal.out, "{}", config::reference());
         return 0;
     }
-    match crate::daemon::check(common.sources(Vec::new())) {
+    match crate::daemon::check(&common.sources(Vec::new())) {
         Ok(lines) => {
             for line in lines {
                 let _ = writeln!(terminal.out, "{line}");

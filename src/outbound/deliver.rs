@@ -133,7 +133,8 @@ impl Delivery<'_> {
             return Ok(Step::Delivered);
         };
         let concern = error.concern();
-        let stale = concern == Concern::Line && !first_on_line && error.during() == Some(Verb::Mail);
+        let stale =
+            concern == Concern::Line && !first_on_line && error.during() == Some(Verb::Mail);
         if (stale || concern == Concern::Account) && settled.is_empty() {
             self.recorder.give_back(self.attempt).await?;
             return Ok(if stale {
@@ -169,9 +170,10 @@ impl Delivery<'_> {
         settled.extend(self.unharmed(untried, "not tried in this transaction"));
         fail_point("outbound.before_dot_commit");
         let asked = Instant::now();
-        let announced = parts
-            .store
-            .outbox_dot(&self.recorder.lease, self.attempt, &ids, parts.clock.now());
+        let announced =
+            parts
+                .store
+                .outbox_dot(&self.recorder.lease, self.attempt, &ids, parts.clock.now());
         match announced.await {
             Ok(true) => {}
             Ok(false) => {
@@ -183,7 +185,9 @@ impl Delivery<'_> {
             Err(StoreError::LeaseLost { .. }) => return Err(Unrecorded::LeaseLost),
             Err(error) => {
                 // It may be recorded or not; it is certain that no dot was sent.
-                settled.extend(self.not_sent(accepted, "the announcement of the dot was not recorded"));
+                settled.extend(
+                    self.not_sent(accepted, "the announcement of the dot was not recorded"),
+                );
                 self.record(&settled).await?;
                 return Ok(Step::Failed(error.into()));
             }
