@@ -26,21 +26,19 @@ pub(super) async fn callback(
         .find(|known| known.slug() == service)
         .ok_or(ApiError::NotFound { what: "service" })?;
     let finished = match CallbackQuery::parse(query.as_deref().unwrap_or_default()) {
-        Ok(query) => desk.keeper.finish_sign_in(service, query).await,
+        Ok(query) => desk.keeper.finish_sign_in(service, &query, None).await,
         Err(error) => Err(error),
     };
     Ok(match finished {
         Ok(signed_in) => {
-            tracing::info!(
-                provider = %signed_in.provider,
-                user = signed_in.signed_in_as.as_deref().unwrap_or("-"),
-                "a person signed a cloud provider in"
-            );
             desk.supervisor.look();
             welcome(&signed_in)
         }
         Err(error) => {
-            tracing::warn!(code = error.code(), cause = %error, "a sign-in did not succeed");
+            tracing::info!(
+                code = error.code(),
+                "a sign-in callback was answered with a refusal"
+            );
             refusal(&error)
         }
     })
@@ -217,6 +215,7 @@ mod tests {
         let page = welcome(&SignedIn {
             provider: crate::model::CloudProviderId::new(1),
             signed_in_as: Some("anna@<b>".to_owned()),
+            begun_by: "socket".to_owned(),
         });
         assert_eq!(page.status(), StatusCode::OK);
         let html = text(page).await;

@@ -8,7 +8,7 @@ use axum::{
 };
 
 use crate::{
-    mime::{self, ComposeError, Draft, DraftAttachment, Person},
+    mime::{self, ComposeError, Draft, DraftAttachment, DraftMailbox},
     model::{Account, EmailAddress, InteractionId, OutboxId, Timestamp},
     store::{Enqueued, MessageRow, NewOutgoing},
 };
@@ -70,11 +70,7 @@ pub(in crate::http) async fn send(
     let subject = draft.subject.clone();
     let frozen = apart(move || mime::compose(&draft).map_err(not_composed)).await?;
     let size = frozen.raw.len() as u64;
-    let raw = desk
-        .blobs
-        .keep(frozen.raw.into())
-        .await
-        .map_err(|error| ApiError::Internal(Logged::new(&error)))?;
+    let raw = desk.blobs.keep(frozen.raw).await?;
     let new = NewOutgoing {
         account: account.id,
         idempotency_key,
@@ -206,7 +202,7 @@ fn draft(mail: Mail, account: &Account, answered: Option<&MessageRow>, now: Time
     let list = |addressees: Vec<Addressee>| {
         addressees
             .into_iter()
-            .map(|one| Person {
+            .map(|one| DraftMailbox {
                 name: one.name,
                 address: one.address,
             })
@@ -222,7 +218,7 @@ fn draft(mail: Mail, account: &Account, answered: Option<&MessageRow>, now: Time
     Draft {
         message_id: mime::new_message_id(uuid::Uuid::new_v4(), from),
         date: now,
-        from: Person {
+        from: DraftMailbox {
             name: account.entered.name.clone(),
             address: account.entered.address.clone(),
         },
@@ -241,7 +237,7 @@ fn draft(mail: Mail, account: &Account, answered: Option<&MessageRow>, now: Time
             .map(|one| DraftAttachment {
                 file_name: one.file_name,
                 content_type: one.content_type,
-                bytes: one.content,
+                content: one.content.into(),
             })
             .collect(),
         headers: Vec::new(),
