@@ -172,6 +172,34 @@ impl Session {
         Ok(found)
     }
 
+    /// The message with the highest UID; `None` in an empty mailbox.
+    ///
+    /// # Errors
+    /// As for every command.
+    pub async fn newest(&mut self) -> Result<Option<Listed>, ImapError> {
+        let mut newest: Option<Listed> = None;
+        let on = |response: &Response<'_>| {
+            if let Response::Fetch(_, attributes) = response
+                && let Row::Message(one) = listed(attributes)
+                && newest.is_none_or(|known| known.uid < one.uid)
+            {
+                newest = Some(one);
+            }
+        };
+        let budget = Budget::new(self.settings.command_timeout);
+        let command = "UID FETCH * (UID RFC822.SIZE INTERNALDATE)";
+        match self.wire.exec(Step::List, command, budget, on).await {
+            Ok(_) => Ok(newest),
+            // Some servers refuse `*` where there is nothing.
+            Err(ImapError::Refused { text, .. })
+                if newest.is_none() && !text.contains("navailable") =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// Asks for nothing: tells whether the session lives.
     ///
     /// # Errors

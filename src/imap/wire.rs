@@ -264,6 +264,10 @@ pub(super) fn broken(during: Step, source: io::Error) -> ImapError {
             during,
             line: format!("a literal of size {shown}"),
         },
+        Some(GuardError::NotImap(line)) => ImapError::Nonsense {
+            during,
+            line: line.clone(),
+        },
         Some(what) => ImapError::Limit {
             during,
             what: what.clone(),

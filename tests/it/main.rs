@@ -3,6 +3,7 @@
 //! The lab's address file is named by `MOTION_LAB`; `tests/run` sets all of it up.
 
 mod faults;
+mod imap;
 mod kills;
 mod operator;
 mod packaging;
