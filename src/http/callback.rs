@@ -7,6 +7,7 @@ use axum::{
 };
 
 use crate::{
+    diagnosis::{Context, Failure, explain},
     model::CloudService,
     token::{CallbackQuery, SignInError, SignedIn},
 };
@@ -68,7 +69,7 @@ fn refusal(error: &SignInError) -> Response {
     page(
         status,
         "The sign-in did not succeed",
-        &[&what, next],
+        &[&what, &next],
         Some(error.code()),
     )
 }
@@ -76,8 +77,14 @@ fn refusal(error: &SignInError) -> Response {
 const AGAIN: &str = "Close this window, go back to the cloud provider in motion-email and use Authenticate again (motion-email provider authenticate ID).";
 
 /// What a person in front of a browser is told: the status, what happened, the next step. Table-tested.
-fn words(error: &SignInError) -> (StatusCode, String, &'static str) {
+fn words(error: &SignInError) -> (StatusCode, String, String) {
     let (status, what, next) = match error {
+        SignInError::Exchange(cause) => {
+            let words = explain(&Failure::Oauth(cause.clone()), &Context::default());
+            let what = format!("{} {}", words.what, words.why);
+            let next = format!("{} Then use Authenticate again.", words.next);
+            return (StatusCode::BAD_GATEWAY, what, next);
+        }
         SignInError::Malformed { what } => (
             StatusCode::BAD_REQUEST,
             format!("This address is not one that a sign-in page sends people to: {what}."),
@@ -111,11 +118,6 @@ fn words(error: &SignInError) -> (StatusCode, String, &'static str) {
             ),
             "If the platform asks for an administrator's approval, let an administrator sign in once; otherwise use Authenticate again.",
         ),
-        SignInError::Exchange(cause) => (
-            StatusCode::BAD_GATEWAY,
-            format!("The platform knew you, but gave motion-email no tokens: {cause}."),
-            "Check application id, tenant id and client secret of the cloud provider and this server's way to the platform, then use Authenticate again.",
-        ),
         SignInError::NoRefreshToken => (
             StatusCode::BAD_REQUEST,
             "The platform gave no lasting permission (no refresh token).".to_owned(),
@@ -137,7 +139,7 @@ fn words(error: &SignInError) -> (StatusCode, String, &'static str) {
             "Wait a minute and use Authenticate again; the log of motion-email has the cause.",
         ),
     };
-    (status, what, next)
+    (status, what, next.to_owned())
 }
 
 /// A page of plain text without scripts, pictures or links; every word escaped.
@@ -241,6 +243,7 @@ mod tests {
             },
             SignInError::ProviderMissing,
             SignInError::Interrupted,
+            SignInError::Exchange(crate::oauth::OauthError::Throttled { retry_after: None }),
         ];
         for error in all {
             let (status, what, next) = words(&error);
