@@ -133,7 +133,8 @@ impl Delivery<'_> {
             return Ok(Step::Delivered);
         };
         let concern = error.concern();
-        let stale = concern == Concern::Line && !first_on_line && error.during() == Some(Verb::Mail);
+        let stale =
+            concern == Concern::Line && !first_on_line && error.during() == Some(Verb::Mail);
         if (stale || concern == Concern::Account) && settled.is_empty() {
             self.recorder.give_back(self.attempt).await?;
             return Ok(if stale {
@@ -169,9 +170,10 @@ impl Delivery<'_> {
         settled.extend(self.unharmed(untried, "not tried in this transaction"));
         fail_point("outbound.before_dot_commit");
         let asked = Instant::now();
-        let announced = parts
-            .store
-            .outbox_dot(&self.recorder.lease, self.attempt, &ids, parts.clock.now());
+        let announced =
+            parts
+                .store
+                .outbox_dot(&self.recorder.lease, self.attempt, &ids, parts.clock.now());
         match announced.await {
             Ok(true) => {}
             Ok(false) => {
@@ -183,7 +185,9 @@ impl Delivery<'_> {
             Err(StoreError::LeaseLost { .. }) => return Err(Unrecorded::LeaseLost),
             Err(error) => {
                 // It may be recorded or not; it is certain that no dot was sent.
-                settled.extend(self.not_sent(accepted, "the announcement of the dot was not recorded"));
+                settled.extend(
+                    self.not_sent(accepted, "the announcement of the dot was not recorded"),
+                );
                 self.record(&settled).await?;
                 return Ok(Step::Failed(error.into()));
             }
@@ -253,7 +257,7 @@ impl Delivery<'_> {
             outcome: settle::settle(attempt, result, schedule),
             reply_code: reply.map(|reply| reply.code),
             reply_text: match (reply, result) {
-                (Some(reply), _) => reply.to_string().chars().take(1000).collect(),
+                (Some(reply), _) => reply.words().chars().take(1000).collect(),
                 (None, Err(error)) => words(error),
                 (None, Ok(_)) => String::new(),
             },
@@ -319,10 +323,13 @@ impl Delivery<'_> {
     fn tell(&self, settled: &[Settled]) {
         let account = &self.recorder.account.entered.key;
         let outbox = self.claimed.outbox;
-        let of = |kind: fn(&Outcome) -> bool| -> (usize, &str) {
+        let of = |kind: fn(&Outcome) -> bool| -> (usize, String) {
             let same = settled.iter().filter(|one| kind(&one.outcome));
-            let reply = same.clone().next().map_or("", |one| &one.reply_text);
-            (same.count(), reply)
+            let reply = same.clone().next().map(|one| match one.reply_code {
+                Some(code) => format!("{code} {}", one.reply_text),
+                None => one.reply_text.clone(),
+            });
+            (same.count(), reply.unwrap_or_default())
         };
         let (recipient_count, reply) = of(|o| matches!(o, Outcome::Sent));
         if recipient_count > 0 {

@@ -245,10 +245,9 @@ impl Machine {
                     vec![Effect::HangUp, Effect::Look],
                 ),
                 Event::Failed(trouble) => self.failed(trouble, 0, now, jitter),
-                Event::Due
-                | Event::Connected
-                | Event::Delivered { .. }
-                | Event::Nothing { .. } => stay,
+                Event::Due | Event::Connected | Event::Delivered { .. } | Event::Nothing { .. } => {
+                    stay
+                }
             },
             // A queue that fills does not hasten a lane in trouble.
             Phase::Waiting { failures, .. } | Phase::Parked { failures, .. } => match event {
@@ -473,7 +472,14 @@ mod tests {
             Event::Failed(Trouble::Later),
             Event::Failed(Trouble::Operator),
         ];
-        fn walk(phase: Phase, line: bool, events: &[Event], depth: u32, now: Instant, seen: &mut u64) {
+        fn walk(
+            phase: Phase,
+            line: bool,
+            events: &[Event],
+            depth: u32,
+            now: Instant,
+            seen: &mut u64,
+        ) {
             if depth == 0 {
                 return;
             }

@@ -156,7 +156,12 @@ mod tests {
             (Mail, "550 5.7.60 no send as", 9, "in 0 min"),
             (Dot, "554 5.2.252 SendAsDenied", 9, "in 0 min"),
             (Auth, "535 5.7.139 no", 9, "in 0 min"),
-            (Rcpt, "550 5.4.5 Daily user sending limit exceeded", 9, "in 0 min"),
+            (
+                Rcpt,
+                "550 5.4.5 Daily user sending limit exceeded",
+                9,
+                "in 0 min",
+            ),
             (Mail, "530 5.7.57 not authenticated", 9, "in 0 min"),
         ] {
             let outcome = settled(&refused(during, line), number, DAYS, false);
@@ -202,7 +207,10 @@ mod tests {
     #[test]
     fn a_message_expires_at_its_last_try_and_never_by_our_own_fault() {
         let later = refused(Verb::Rcpt, "450 4.2.1 later");
-        assert_eq!(settled(&later, 7, Duration::from_secs(90), false), "in 1 min");
+        assert_eq!(
+            settled(&later, 7, Duration::from_secs(90), false),
+            "in 1 min"
+        );
         assert_eq!(settled(&later, 7, Duration::ZERO, false), "Expired");
         let nobody = refused(Verb::Rcpt, "550 5.1.1 nobody");
         assert_eq!(settled(&nobody, 7, Duration::ZERO, false), "Failed");

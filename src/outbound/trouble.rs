@@ -2,13 +2,8 @@
 
 use super::machine::Trouble;
 use crate::{
-    blob::BlobError,
-    diagnosis::Failure,
-    model::FailureClass,
-    net::DialError,
-    smtp::SmtpError,
-    store::StoreError,
-    token::TokenError,
+    blob::BlobError, diagnosis::Failure, model::FailureClass, net::DialError, smtp::SmtpError,
+    store::StoreError, token::TokenError,
 };
 
 /// The lane cannot send. What one message met is not here: that is the message's outcome.
