@@ -1,7 +1,24 @@
 //! The modules' own settings, from the one config.
 
+use std::{net::SocketAddr, time::Duration};
+
+use secrecy::ExposeSecret as _;
+
 use super::Config;
-use crate::{logs, net};
+use crate::{
+    blob, http, imap, inbound, logs,
+    model::{Backoff, Timestamp},
+    net, oauth, outbound, smtp, store, token,
+};
+
+/// Connections that only read the database.
+const READ_CONNECTIONS: u32 = 4;
+/// One transaction, query, or wait for a connection.
+const DATABASE_PATIENCE: Duration = Duration::from_secs(10);
+/// One API request, the arrival of its body included.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Between failures of a lane's line, at first; the cap is that of parked lanes.
+const LINE_RETRY_FIRST: Duration = Duration::from_secs(5);
 
 impl Config {
     /// What the log files are to be.
@@ -20,6 +37,108 @@ impl Config {
             ca_file: self.ca_file.clone(),
             allow_hosts: self.allow_hosts.clone(),
             ..net::Settings::default()
+        }
+    }
+
+    /// How the database is reached.
+    pub fn store(&self) -> store::Settings {
+        store::Settings {
+            url: self.database_url.clone(),
+            key_file: self.key_file.clone(),
+            ca_file: self.ca_file.clone(),
+            read_connections: READ_CONNECTIONS,
+            patience: DATABASE_PATIENCE,
+        }
+    }
+
+    /// Where large raw mail is kept.
+    pub fn blob(&self) -> blob::Settings {
+        blob::Settings {
+            url: self.blob_url.to_string(),
+        }
+    }
+
+    /// How identity platforms are reached.
+    pub fn oauth(&self) -> oauth::Settings {
+        oauth::Settings {
+            proxy: self
+                .https_proxy
+                .as_ref()
+                .map(|url| url.expose_secret().into()),
+            ..oauth::Settings::default()
+        }
+    }
+
+    /// How tokens are kept fresh.
+    pub fn token(&self) -> token::Settings {
+        token::Settings {
+            drain: self.drain,
+            ..token::Settings::default()
+        }
+    }
+
+    /// How inbound lanes work.
+    pub fn inbound(&self) -> inbound::Settings {
+        inbound::Settings {
+            imap: imap::Settings::default(),
+            reissue_idle: self.idle_reissue,
+            poll: self.poll_interval,
+            backoff: self.line_backoff(),
+            parked_retry: self.parked_retry,
+            body_limit: self.max_message_size,
+            ..inbound::Settings::default()
+        }
+    }
+
+    /// How outbound lanes work.
+    pub fn outbound(&self) -> outbound::Settings {
+        outbound::Settings {
+            smtp: smtp::Settings {
+                ehlo_name: self.ehlo_name(),
+                ..smtp::Settings::default()
+            },
+            retry: Backoff {
+                first: self.retry_first,
+                cap: self.retry_cap,
+            },
+            backoff: self.line_backoff(),
+            parked_retry: self.parked_retry,
+            ..outbound::Settings::default()
+        }
+    }
+
+    /// What the API is told of this process. `listen` is the address that was really bound.
+    pub fn http(&self, listen: SocketAddr, started_at: Timestamp) -> http::Settings {
+        http::Settings {
+            public_url: self
+                .public_url
+                .as_ref()
+                .map(|url| url.as_str().trim_end_matches('/').to_owned()),
+            base_path: self.base_path.clone(),
+            listen,
+            node_name: self.node_name.clone(),
+            started_at,
+            expire_after: self.expire_after,
+            request_timeout: REQUEST_TIMEOUT,
+        }
+    }
+
+    /// A line that fails is tried again soon, then ever more slowly, but never more slowly than a parked one.
+    fn line_backoff(&self) -> Backoff {
+        Backoff {
+            first: LINE_RETRY_FIRST.min(self.parked_retry),
+            cap: self.parked_retry,
+        }
+    }
+
+    /// RFC 5321 §4.1.1.1: our name as a domain, or an address literal where the node's name is none.
+    fn ehlo_name(&self) -> String {
+        let name = &self.node_name;
+        let is_domain = name.contains('.') && !name.contains('_') && !name.starts_with(['.', '-']);
+        if is_domain {
+            name.clone()
+        } else {
+            "[127.0.0.1]".to_owned()
         }
     }
 }

@@ -7,6 +7,7 @@ use axum::{
 };
 
 use crate::{
+    diagnosis::{Context, Failure, explain},
     model::CloudService,
     token::{CallbackQuery, SignInError, SignedIn},
 };
@@ -25,21 +26,19 @@ pub(super) async fn callback(
         .find(|known| known.slug() == service)
         .ok_or(ApiError::NotFound { what: "service" })?;
     let finished = match CallbackQuery::parse(query.as_deref().unwrap_or_default()) {
-        Ok(query) => desk.keeper.finish_sign_in(service, query).await,
+        Ok(query) => desk.keeper.finish_sign_in(service, &query, None).await,
         Err(error) => Err(error),
     };
     Ok(match finished {
         Ok(signed_in) => {
-            tracing::info!(
-                provider = %signed_in.provider,
-                user = signed_in.signed_in_as.as_deref().unwrap_or("-"),
-                "a person signed a cloud provider in"
-            );
             desk.supervisor.look();
             welcome(&signed_in)
         }
         Err(error) => {
-            tracing::warn!(code = error.code(), cause = %error, "a sign-in did not succeed");
+            tracing::info!(
+                code = error.code(),
+                "a sign-in callback was answered with a refusal"
+            );
             refusal(&error)
         }
     })
@@ -68,7 +67,7 @@ fn refusal(error: &SignInError) -> Response {
     page(
         status,
         "The sign-in did not succeed",
-        &[&what, next],
+        &[&what, &next],
         Some(error.code()),
     )
 }
@@ -76,8 +75,14 @@ fn refusal(error: &SignInError) -> Response {
 const AGAIN: &str = "Close this window, go back to the cloud provider in motion-email and use Authenticate again (motion-email provider authenticate ID).";
 
 /// What a person in front of a browser is told: the status, what happened, the next step. Table-tested.
-fn words(error: &SignInError) -> (StatusCode, String, &'static str) {
+fn words(error: &SignInError) -> (StatusCode, String, String) {
     let (status, what, next) = match error {
+        SignInError::Exchange(cause) => {
+            let words = explain(&Failure::Oauth(cause.clone()), &Context::default());
+            let what = format!("{} {}", words.what, words.why);
+            let next = format!("{} Then use Authenticate again.", words.next);
+            return (StatusCode::BAD_GATEWAY, what, next);
+        }
         SignInError::Malformed { what } => (
             StatusCode::BAD_REQUEST,
             format!("This address is not one that a sign-in page sends people to: {what}."),
@@ -111,11 +116,6 @@ fn words(error: &SignInError) -> (StatusCode, String, &'static str) {
             ),
             "If the platform asks for an administrator's approval, let an administrator sign in once; otherwise use Authenticate again.",
         ),
-        SignInError::Exchange(cause) => (
-            StatusCode::BAD_GATEWAY,
-            format!("The platform knew you, but gave motion-email no tokens: {cause}."),
-            "Check application id, tenant id and client secret of the cloud provider and this server's way to the platform, then use Authenticate again.",
-        ),
         SignInError::NoRefreshToken => (
             StatusCode::BAD_REQUEST,
             "The platform gave no lasting permission (no refresh token).".to_owned(),
@@ -137,7 +137,7 @@ fn words(error: &SignInError) -> (StatusCode, String, &'static str) {
             "Wait a minute and use Authenticate again; the log of motion-email has the cause.",
         ),
     };
-    (status, what, next)
+    (status, what, next.to_owned())
 }
 
 /// A page of plain text without scripts, pictures or links; every word escaped.
@@ -215,6 +215,7 @@ mod tests {
         let page = welcome(&SignedIn {
             provider: crate::model::CloudProviderId::new(1),
             signed_in_as: Some("anna@<b>".to_owned()),
+            begun_by: "socket".to_owned(),
         });
         assert_eq!(page.status(), StatusCode::OK);
         let html = text(page).await;
@@ -241,6 +242,7 @@ mod tests {
             },
             SignInError::ProviderMissing,
             SignInError::Interrupted,
+            SignInError::Exchange(crate::oauth::OauthError::Throttled { retry_after: None }),
         ];
         for error in all {
             let (status, what, next) = words(&error);

@@ -49,7 +49,7 @@ pub(super) async fn lists(
     State(desk): State<Desk>,
     mut query: Query,
 ) -> Result<Response, ApiError> {
-    let wanted = query.wanted("-id");
+    let wanted = query.wanted("name");
     query.done()?;
     let rows = desk.store.list_list(wanted.page).await?;
     answer::list(convert::<_, ShownList>(rows), &wanted)

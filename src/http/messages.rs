@@ -10,7 +10,7 @@ use crate::{
 
 use super::{
     Desk, answer,
-    problem::{ApiError, Logged},
+    problem::ApiError,
     query::{Query, RowId},
 };
 
@@ -152,11 +152,7 @@ pub(super) async fn raw(
     RowId(id): RowId<MessageId>,
 ) -> Result<Response, ApiError> {
     let raw = desk.store.message_raw(id).await?.ok_or(MISSING)?;
-    let bytes = desk
-        .blobs
-        .read(&raw)
-        .await
-        .map_err(|error| ApiError::Internal(Logged::new(&error)))?;
+    let bytes = desk.blobs.read(&raw).await?;
     Ok(answer::raw_mail(&format!("message-{id}.eml"), bytes))
 }
 
@@ -187,7 +183,7 @@ pub(super) async fn interactions(
     State(desk): State<Desk>,
     mut query: Query,
 ) -> Result<Response, ApiError> {
-    let wanted = query.wanted("-id");
+    let wanted = query.wanted("-updatedAt");
     let account = query.id("AccountId");
     query.done()?;
     let rows = desk.store.interaction_list(account, wanted.page).await?;

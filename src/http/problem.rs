@@ -11,7 +11,9 @@ use axum::{
 use serde::Serialize;
 
 use crate::{
-    diagnosis::{Context, Failure, explain},
+    blob::BlobError,
+    diagnosis::{Context, Diagnosis, Failure, explain},
+    model::FailureClass,
     store::StoreError,
 };
 
@@ -43,6 +45,8 @@ pub(super) enum ApiError {
         detail: String,
         next: &'static str,
     },
+    /// What was entered does not let it be done; in the words of `diagnosis`.
+    Diagnosed(Box<Diagnosis>),
     /// The caller may not do this.
     Forbidden {
         code: &'static str,
@@ -142,6 +146,12 @@ impl ApiError {
             Self::Conflict { code, detail, next } => {
                 (StatusCode::CONFLICT, code, detail, next.into())
             }
+            Self::Diagnosed(words) => (
+                StatusCode::CONFLICT,
+                words.code,
+                format!("{} {}", words.what, words.why),
+                words.next,
+            ),
             Self::Forbidden { code, detail, next } => {
                 (StatusCode::FORBIDDEN, code, detail, next.into())
             }
@@ -281,6 +291,28 @@ impl From<StoreError> for ApiError {
                     retry_after: Duration::from_secs(5),
                 }
             }
+        }
+    }
+}
+
+impl From<Diagnosis> for ApiError {
+    fn from(diagnosis: Diagnosis) -> Self {
+        Self::Diagnosed(Box::new(diagnosis))
+    }
+}
+
+impl From<BlobError> for ApiError {
+    fn from(error: BlobError) -> Self {
+        if error.class() != FailureClass::RetryLater {
+            return Self::Internal(Logged::new(&error));
+        }
+        tracing::error!(cause = %chain(&error), "a request met mail storage that does not answer");
+        Self::Busy {
+            code: "blob_unavailable",
+            detail: "The storage of large mails did not take or give data.".into(),
+            next: "Check that its disk has room and may be written; then send the request again."
+                .into(),
+            retry_after: Duration::from_secs(5),
         }
     }
 }

@@ -92,8 +92,8 @@ async fn wait<L: Listener>(
     }
 }
 
-/// Serves one connection to its end. HTTP/1.1 only; hyper refuses both Content-Length and
-/// Transfer-Encoding on one request (RFC 9112 §6.1).
+/// Serves one connection to its end. HTTP/1.1 only. Where a request gives its length in two ways, hyper
+/// goes by Transfer-Encoding and closes the connection after the answer (RFC 9112 §6.1).
 async fn converse<Io>(io: Io, router: Router, stop: CancellationToken)
 where
     Io: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
@@ -115,5 +115,130 @@ where
     };
     if let Err(error) = ended {
         tracing::debug!(cause = %error, "an API connection broke");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use axum::routing::{get, post};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::{TcpListener, TcpStream},
+        sync::mpsc,
+    };
+
+    use super::*;
+
+    struct Running {
+        address: std::net::SocketAddr,
+        stop: CancellationToken,
+        task: JoinSet<()>,
+    }
+
+    async fn start(router: Router) -> Running {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let mut task = JoinSet::new();
+        task.spawn(serve(listener, router, stop.clone()));
+        Running {
+            address,
+            stop,
+            task,
+        }
+    }
+
+    /// What the server says to these bytes until it closes or says no more than one answer.
+    async fn say(address: std::net::SocketAddr, request: &[u8]) -> String {
+        let mut line = TcpStream::connect(address).await.unwrap();
+        // The server may refuse before it has read everything.
+        let _ = line.write_all(request).await;
+        let mut answer = Vec::new();
+        let reading = line.read_to_end(&mut answer);
+        let _ = tokio::time::timeout(Duration::from_secs(20), reading)
+            .await
+            .expect("the server closes the connection");
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    #[tokio::test]
+    async fn ambiguous_and_oversized_request_heads_are_refused() {
+        // Bad input 52.
+        let running = start(Router::new().route("/", post(|| async { "taken" }))).await;
+        let check = async |request: String, expected: &str| {
+            let answer = say(running.address, request.as_bytes()).await;
+            assert!(
+                answer.starts_with(expected) && !answer.contains("taken"),
+                "{:?} gave {answer:?}",
+                request.chars().take(80).collect::<String>()
+            );
+        };
+        let head = "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n";
+        check(
+            format!("{head}Content-Length: 5\r\nContent-Length: 6\r\n\r\nabcdef"),
+            "HTTP/1.1 400",
+        )
+        .await;
+        check(
+            format!("{head}X: {}\r\n\r\n", "x".repeat(1024 * 1024)),
+            "HTTP/1.1 431",
+        )
+        .await;
+        check(
+            format!("{head}{}\r\n", "X: y\r\n".repeat(100)),
+            "HTTP/1.1 431",
+        )
+        .await;
+        check("POST /\r\n\r\n".to_owned(), "HTTP/1.1 400").await;
+    }
+
+    #[tokio::test]
+    async fn a_request_with_two_lengths_cannot_carry_another_request() {
+        // Bad input 52, threat T28.
+        let running = start(Router::new().route("/", post(|| async { "taken" }))).await;
+        let hidden = "POST / HTTP/1.1\r\nHost: b\r\nContent-Length: 0\r\n\r\n";
+        for lengths in [
+            "Content-Length: 5\r\nTransfer-Encoding: chunked",
+            "Transfer-Encoding: chunked\r\nContent-Length: 5",
+        ] {
+            let request =
+                format!("POST / HTTP/1.1\r\nHost: a\r\n{lengths}\r\n\r\n0\r\n\r\n{hidden}");
+            let answer = say(running.address, request.as_bytes()).await;
+            assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{answer}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_in_flight_is_answered_after_the_stop_and_idle_connections_are_closed() {
+        let (entered, mut inside) = mpsc::channel::<()>(1);
+        let gate = Arc::new(Semaphore::new(0));
+        let passing = gate.clone();
+        let router = Router::new().route(
+            "/",
+            get(move || async move {
+                entered.send(()).await.unwrap();
+                passing.acquire().await.unwrap().forget();
+                "done"
+            }),
+        );
+        let mut running = start(router).await;
+        let mut idle = TcpStream::connect(running.address).await.unwrap();
+        let mut busy = TcpStream::connect(running.address).await.unwrap();
+        busy.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            .await
+            .unwrap();
+        inside.recv().await.unwrap();
+        running.stop.cancel();
+        let mut nothing = Vec::new();
+        idle.read_to_end(&mut nothing).await.unwrap();
+        assert!(nothing.is_empty());
+        gate.add_permits(1);
+        let mut answer = String::new();
+        busy.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.ends_with("done"), "{answer}");
+        running.task.join_next().await.unwrap().unwrap();
+        assert!(TcpStream::connect(running.address).await.is_err());
     }
 }

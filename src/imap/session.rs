@@ -118,6 +118,7 @@ impl Session {
             .wire
             .exec(during, &format!("SELECT {name}"), budget, on)
             .await?;
+        self.wire.take_news();
         selected.read_only = words.code.as_deref() == Some("READ-ONLY");
         Ok(selected)
     }
@@ -141,6 +142,8 @@ impl Session {
         let time = self.settings.command_timeout + Duration::from_millis(span.min(600_000));
         let range = to.map_or_else(|| format!("{from}:*"), |to| format!("{from}:{to}"));
         let command = format!("UID FETCH {range} (UID RFC822.SIZE INTERNALDATE)");
+        // What comes from here on may be missing in this listing: IDLE begins with telling it.
+        self.wire.take_news();
         let mut found = Vec::new();
         let (mut unasked, mut nameless) = (0, false);
         let on = |response: &Response<'_>| {
@@ -170,6 +173,34 @@ impl Session {
         self.counters.unasked += unasked;
         self.counters.repeated += u64::try_from(all - found.len()).unwrap_or(0);
         Ok(found)
+    }
+
+    /// The message with the highest UID; `None` in an empty mailbox.
+    ///
+    /// # Errors
+    /// As for every command.
+    pub async fn newest(&mut self) -> Result<Option<Listed>, ImapError> {
+        let mut newest: Option<Listed> = None;
+        let on = |response: &Response<'_>| {
+            if let Response::Fetch(_, attributes) = response
+                && let Row::Message(one) = listed(attributes)
+                && newest.is_none_or(|known| known.uid < one.uid)
+            {
+                newest = Some(one);
+            }
+        };
+        let budget = Budget::new(self.settings.command_timeout);
+        let command = "UID FETCH * (UID RFC822.SIZE INTERNALDATE)";
+        match self.wire.exec(Step::List, command, budget, on).await {
+            Ok(_) => Ok(newest),
+            // Some servers refuse `*` where there is nothing.
+            Err(ImapError::Refused { text, .. })
+                if newest.is_none() && !text.contains("navailable") =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Asks for nothing: tells whether the session lives.

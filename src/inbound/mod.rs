@@ -1,1 +1,123 @@
-//! (being built)
+//! Bring every mail of one account into the store, exactly once, and keep waiting for more.
+//!
+//! A small pure machine decides when to connect, read, wait and try again; the conversation with the
+//! server is straight-line code in bounded units; one loop waits, handles and performs.
+//!
+//! # Promises
+//! - The cursor passes a UID only in the commit that stores its mail or puts it aside, or after a
+//!   complete listing that does not name it (I1). It is read from the store on every connection (I9).
+//! - A voided or fallen UID count makes everything be looked at again: mail that is known gets only an
+//!   instance, so that nothing is announced twice (I4).
+//! - After every hint and every wait the mailbox is listed, whatever the server said.
+//! - The successor of a connection is open before the access token of the old one expires.
+//! - Memory is bounded by [`Budget`] for all accounts together (I10).
+//!
+//! # When things fail
+//! - A connection that ends as connections do is opened again at once, without a word to an operator.
+//! - Passing trouble waits and tries again with growing delays; a time the server names is kept.
+//! - What a person must change parks the lane with its diagnosis; it is tried again every few minutes,
+//!   at once when woken or when a token changed.
+//! - A mail that cannot be read is kept and shown as such; one that cannot be had is put aside with
+//!   its reason. Neither blocks what is behind it (I5).
+//! - A lost lease ends the lane (I11); a stop ends it between two units.
+//!
+//! # Does not know
+//! - Outgoing mail, other accounts, HTTP.
+//!
+//! # Standards
+//! RFC 9051 §2.3.1.1 (unique identifiers), RFC 2177 (IDLE).
+
+mod body;
+mod budget;
+mod lane;
+mod machine;
+mod open;
+mod plan;
+mod report;
+mod sync;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod trouble;
+
+use std::{sync::Arc, time::Duration};
+
+pub use budget::Budget;
+pub use lane::Lane;
+pub use trouble::SyncError;
+
+use crate::{
+    blob::Blobs,
+    imap,
+    model::{Backoff, Clock},
+    net::Net,
+    store::Store,
+    token::TokenKeeper,
+};
+
+/// What every inbound lane works with.
+#[derive(Clone)]
+pub struct Parts {
+    /// Where mail goes.
+    pub store: Store,
+    /// Where raw mail goes.
+    pub blobs: Blobs,
+    /// The way out.
+    pub net: Net,
+    /// Access tokens.
+    pub keeper: TokenKeeper,
+    /// Wall-clock time.
+    pub clock: Arc<dyn Clock>,
+    /// Memory, shared by all lanes.
+    pub budget: Budget,
+    /// The same for all lanes.
+    pub settings: Settings,
+}
+
+/// How inbound lanes work.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Bounds of one conversation.
+    pub imap: imap::Settings,
+    /// Longest wait in one IDLE; then the mailbox is listed and IDLE begun anew (RFC 2177: at most 29
+    /// minutes).
+    pub reissue_idle: Duration,
+    /// Between two looks where the server has no IDLE.
+    pub poll: Duration,
+    /// Between failures.
+    pub backoff: Backoff,
+    /// Between tries of a lane that waits for a person.
+    pub parked_retry: Duration,
+    /// How long before the access token expires the next connection is opened; at most a fifth of the
+    /// time that the token has left.
+    pub renew_lead: Duration,
+    /// Messages fetched at once.
+    pub batch_messages: usize,
+    /// Octets fetched at once, by the server's sizes; a larger mail is fetched alone, in slices.
+    pub batch_octets: u64,
+    /// Octets of a slice.
+    pub slice_octets: u32,
+    /// Octets of the largest mail that is fetched; of a larger one the headers are kept.
+    pub body_limit: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            imap: imap::Settings::default(),
+            reissue_idle: Duration::from_secs(300),
+            poll: Duration::from_secs(60),
+            backoff: Backoff {
+                first: Duration::from_secs(5),
+                cap: Duration::from_secs(300),
+            },
+            parked_retry: Duration::from_secs(300),
+            renew_lead: Duration::from_secs(300),
+            batch_messages: 200,
+            batch_octets: 4 * 1024 * 1024,
+            slice_octets: 1024 * 1024,
+            body_limit: 200 * 1024 * 1024,
+        }
+    }
+}

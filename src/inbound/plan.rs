@@ -93,7 +93,9 @@ pub(super) fn is_wanted(one: &Listed, history: u64, since: Option<Timestamp>) ->
         return true;
     };
     u64::from(one.uid.get()) >= history
-        || one.internal_date.is_none_or(|date| date.millis() / 1000 >= since.millis().div_euclid(1000))
+        || one
+            .internal_date
+            .is_none_or(|date| date.millis() / 1000 >= since.millis().div_euclid(1000))
 }
 
 /// How many of these to fetch at once: at least one, at most `messages` and about `octets`.
@@ -144,19 +146,43 @@ mod tests {
             generation: Generation(generation),
         };
         let cases = [
-            (None, found(7, Some(10)), SyncPlan::FirstTime { validity: v(7) }),
+            (
+                None,
+                found(7, Some(10)),
+                SyncPlan::FirstTime { validity: v(7) },
+            ),
             (None, found(7, None), SyncPlan::FirstTime { validity: v(7) }),
             (None, found(0, Some(10)), SyncPlan::Unusable),
             (cursor(7, 0, 10), found(0, Some(12)), SyncPlan::Unusable),
             (cursor(7, 0, 10), found(7, Some(10)), SyncPlan::Nothing),
             (cursor(7, 0, 10), found(7, Some(12)), go_on(11)),
-            (cursor(7, 0, 10), found(7, None), SyncPlan::Continue { to: None }),
+            (
+                cursor(7, 0, 10),
+                found(7, None),
+                SyncPlan::Continue { to: None },
+            ),
             // Faults 35 and 36.
-            (cursor(7, 2, 10), found(7, Some(9)), over(Why::UidNextFell, 7, 3)),
-            (cursor(7, 2, 10), found(8, Some(99)), over(Why::NewValidity, 8, 0)),
-            (cursor(7, 2, 10), found(u32::MAX, Some(1)), over(Why::NewValidity, u32::MAX, 0)),
+            (
+                cursor(7, 2, 10),
+                found(7, Some(9)),
+                over(Why::UidNextFell, 7, 3),
+            ),
+            (
+                cursor(7, 2, 10),
+                found(8, Some(99)),
+                over(Why::NewValidity, 8, 0),
+            ),
+            (
+                cursor(7, 2, 10),
+                found(u32::MAX, Some(1)),
+                over(Why::NewValidity, u32::MAX, 0),
+            ),
             // Bad input 12: the last UID there is.
-            (cursor(7, 0, u64::from(u32::MAX)), found(7, Some(u32::MAX)), SyncPlan::Nothing),
+            (
+                cursor(7, 0, u64::from(u32::MAX)),
+                found(7, Some(u32::MAX)),
+                SyncPlan::Nothing,
+            ),
             (cursor(7, 0, 1 << 32), found(7, None), SyncPlan::Nothing),
         ];
         for (known, found, expected) in cases {
@@ -184,7 +210,11 @@ mod tests {
         for (one, expected) in cases {
             assert_eq!(is_wanted(&one, 10, since), expected, "{one:?}");
         }
-        assert!(is_wanted(&one(1, Some(0)), 10, wanted_since(Backfill::All, added)));
+        assert!(is_wanted(
+            &one(1, Some(0)),
+            10,
+            wanted_since(Backfill::All, added)
+        ));
         let late = wanted_since(Backfill::Since(added), Timestamp::from_millis(0));
         assert_eq!(late, Some(added));
     }
@@ -194,7 +224,11 @@ mod tests {
         let listed: Vec<Listed> = [10, 20, 30, 400]
             .iter()
             .zip(1..)
-            .map(|(size, uid)| Listed { uid: Uid::new(uid).unwrap(), size: *size, internal_date: None })
+            .map(|(size, uid)| Listed {
+                uid: Uid::new(uid).unwrap(),
+                size: *size,
+                internal_date: None,
+            })
             .collect();
         assert_eq!(batch_size(listed.iter(), 200, 60), 3);
         assert_eq!(batch_size(listed.iter(), 2, 60), 2);

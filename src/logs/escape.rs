@@ -9,7 +9,7 @@ pub(super) enum Style {
     Bare,
     /// As [`Style::Bare`], for text between double quotes: `"` and `\` too.
     Quoted,
-    /// As JSON has it between double quotes (RFC 8259 §7).
+    /// As JSON has it between double quotes.
     Json,
 }
 

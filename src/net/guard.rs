@@ -66,6 +66,9 @@ pub enum GuardError {
     /// A literal announced with something that is no number.
     #[error("a literal without a size: {0}")]
     LiteralSize(String),
+    /// The first line is none of IMAP's.
+    #[error("no imap: {0}")]
+    NotImap(String),
     /// Too many parentheses.
     #[error("more than {0} opening parentheses in one answer")]
     Depth(usize),
@@ -127,6 +130,8 @@ pub struct Guard<S> {
     within: bool,
     /// The response is kept from the parser.
     dropping: bool,
+    /// The peer has shown that it speaks IMAP.
+    speaks: bool,
     opened: usize,
     bytes_left: u64,
     lines_left: u64,
@@ -162,6 +167,7 @@ impl<S> Guard<S> {
             literal_left: 0,
             within: false,
             dropping: false,
+            speaks: false,
             opened: 0,
             bytes_left: limits.bytes,
             lines_left: limits.lines,
@@ -265,6 +271,12 @@ impl<S> Guard<S> {
         if !self.within {
             self.opened = 0;
             self.dropping = kind == Line::Odd;
+            if self.dropping && !self.speaks {
+                let shown = String::from_utf8_lossy(&line);
+                let shown = shown.chars().filter(|c| !c.is_control()).take(80);
+                return Err(GuardError::NotImap(shown.collect()));
+            }
+            self.speaks = true;
             if self.dropping {
                 self.counters.odd = self.counters.odd.saturating_add(1);
             }
@@ -584,10 +596,13 @@ mod tests {
 
     #[tokio::test]
     async fn responses_the_parser_does_not_know_are_kept_from_it_with_their_literals() {
-        let said = b"* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n\r\nServer Unavailable. 15\r\n* METADATA x {3}\r\n\xff\r\n)\r\n* 3 EXISTS\r\n";
+        let said = b"* OK hi\r\n* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n\r\nServer Unavailable. 15\r\n* METADATA x {3}\r\n\xff\r\n)\r\n* 3 EXISTS\r\n";
         let (seen, end) = through(said, Limits::default()).await;
         assert!(end.is_ok());
-        assert_eq!(seen, "* 3 EXISTS\r\n");
+        assert_eq!(seen, "* OK hi\r\n* 3 EXISTS\r\n");
+        let (_, end) = through(b"220 mail.test SMTP\r\n", Limits::default()).await;
+        let expected = GuardError::NotImap("220 mail.test SMTP".to_owned());
+        assert_eq!(GuardError::inside(&end.unwrap_err()), Some(&expected));
     }
 
     #[tokio::test(start_paused = true)]

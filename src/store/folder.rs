@@ -21,6 +21,9 @@ pub struct FolderRow {
     /// How far it has been read. UIDs below the first cursor were there before the account and are
     /// not wanted.
     pub cursor: Cursor,
+    /// UIDs below this were there when the folder was started: of them only what the account wants
+    /// by its date is taken. At most 2³².
+    pub history: u64,
 }
 
 fn folder(row: &AnyRow) -> Result<FolderRow, StoreError> {
@@ -42,6 +45,7 @@ fn folder(row: &AnyRow) -> Result<FolderRow, StoreError> {
         .ok()
         .filter(|next| (1..=1 << 32).contains(next))
         .ok_or_else(|| damaged(format!("row {id} holds the impossible next UID {next}")))?;
+    let history: i64 = row.col("history_uid")?;
     Ok(FolderRow {
         id: FolderId::new(id),
         account: AccountId::new(row.col("account_id")?),
@@ -51,10 +55,11 @@ fn folder(row: &AnyRow) -> Result<FolderRow, StoreError> {
             generation: Generation(row.col("generation")?),
             next,
         },
+        history: u64::try_from(history).unwrap_or(0),
     })
 }
 
-const BY_NAME: &str = "SELECT id, account_id, name, uidvalidity, generation, next_uid FROM mail_folders WHERE account_id = ? AND name_key = ?";
+const BY_NAME: &str = "SELECT id, account_id, name, uidvalidity, generation, next_uid, history_uid FROM mail_folders WHERE account_id = ? AND name_key = ?";
 
 /// Moves a cursor on if it stands where it was read, at `expect`; `Conflict` otherwise.
 pub(super) async fn advance(
@@ -97,6 +102,7 @@ struct Start {
     name: String,
     key: String,
     cursor: Cursor,
+    history: u64,
     now: i64,
 }
 impl Step for Start {
@@ -112,11 +118,12 @@ impl Step for Start {
         let moved = tx
             .run(
                 sqlx::query(
-                    "UPDATE mail_folders SET uidvalidity = ?, generation = ?, next_uid = ?, updated_at = ? WHERE account_id = ? AND name_key = ?",
+                    "UPDATE mail_folders SET uidvalidity = ?, generation = ?, next_uid = ?, history_uid = ?, updated_at = ? WHERE account_id = ? AND name_key = ?",
                 )
                 .bind(i64::from(self.cursor.validity.get()))
                 .bind(self.cursor.generation.0)
                 .bind(signed(self.cursor.next))
+                .bind(signed(self.history))
                 .bind(self.now)
                 .bind(account)
                 .bind(&self.key),
@@ -125,7 +132,7 @@ impl Step for Start {
         if moved == 0 {
             tx.insert(
                 sqlx::query(
-                    "INSERT INTO mail_folders (account_id, name, name_key, uidvalidity, generation, next_uid, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    "INSERT INTO mail_folders (account_id, name, name_key, uidvalidity, generation, next_uid, history_uid, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 )
                 .bind(account)
                 .bind(&self.name)
@@ -133,6 +140,7 @@ impl Step for Start {
                 .bind(i64::from(self.cursor.validity.get()))
                 .bind(self.cursor.generation.0)
                 .bind(signed(self.cursor.next))
+                .bind(signed(self.history))
                 .bind(self.now)
                 .bind(self.now),
             )
@@ -177,12 +185,13 @@ impl Store {
         row.as_ref().map(folder).transpose()
     }
 
-    /// Fenced; makes the row, or moves it to a new validity, generation and cursor (I4).
+    /// Fenced; makes the row, or moves it to a new validity, generation, cursor and history (I4).
     pub async fn folder_start(
         &self,
         lease: &Lease,
         name: &str,
         cursor: Cursor,
+        history: u64,
         now: Timestamp,
     ) -> Result<FolderRow, StoreError> {
         let step = Start {
@@ -190,6 +199,7 @@ impl Store {
             name: cut(name, 1_000),
             key: key_of(name),
             cursor,
+            history,
             now: now.millis(),
         };
         self.write(step).await

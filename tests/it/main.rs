@@ -3,11 +3,13 @@
 //! The lab's address file is named by `MOTION_LAB`; `tests/run` sets all of it up.
 
 mod faults;
+mod imap;
 mod kills;
 mod operator;
 mod packaging;
 mod refusals;
 mod spine;
+mod store;
 mod support;
 mod tidy;
 mod tokens;

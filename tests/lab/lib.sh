@@ -89,9 +89,9 @@ gone() { # pid
 }
 
 # Ask again until it answers. What is polled is always an answer in the part's own protocol.
-wait_until() { # seconds what command...
-  local end=$(( ${EPOCHREALTIME//[.,]/} + $1 * 1000000 )) what=$2
-  shift 2
+wait_until() { # seconds command...
+  local end=$(( ${EPOCHREALTIME//[.,]/} + $1 * 1000000 ))
+  shift
   until "$@" >/dev/null 2>&1; do
     [ "${EPOCHREALTIME//[.,]/}" -lt "$end" ] || return 1
     sleep 0.05   # the pause between two questions, never the wait itself

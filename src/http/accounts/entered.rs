@@ -88,7 +88,7 @@ fn read(
         "key",
         key,
         "must be 1 to 5 letters or digits",
-        |t| AccountKey::parse(t),
+        AccountKey::parse,
     )
     .or_else(|| stored.map(|s| s.key.clone()));
     let address = text(problems, "address", body.address, stored.is_none());

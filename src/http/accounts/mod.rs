@@ -65,7 +65,7 @@ pub(super) async fn some(desk: &Desk, page: Page) -> Result<Rows<ShownAccount>, 
 }
 
 pub(super) async fn list(State(desk): State<Desk>, mut query: Query) -> Result<Response, ApiError> {
-    let wanted = query.wanted("-id");
+    let wanted = query.wanted("id");
     query.done()?;
     answer::list(some(&desk, wanted.page).await?, &wanted)
 }

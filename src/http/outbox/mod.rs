@@ -12,7 +12,7 @@ use crate::model::OutboxId;
 use super::{
     Desk, answer,
     messages::convert,
-    problem::{ApiError, Logged},
+    problem::ApiError,
     query::{Query, RowId},
 };
 
@@ -49,10 +49,6 @@ pub(super) async fn raw(
     RowId(id): RowId<OutboxId>,
 ) -> Result<Response, ApiError> {
     let raw = desk.store.outbox_raw(id).await?.ok_or(MISSING)?;
-    let bytes = desk
-        .blobs
-        .read(&raw)
-        .await
-        .map_err(|error| ApiError::Internal(Logged::new(&error)))?;
+    let bytes = desk.blobs.read(&raw).await?;
     Ok(answer::raw_mail(&format!("outgoing-{id}.eml"), bytes))
 }

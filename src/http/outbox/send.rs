@@ -8,7 +8,7 @@ use axum::{
 };
 
 use crate::{
-    mime::{self, Draft, DraftAttachment, DraftMailbox},
+    mime::{self, ComposeError, Draft, DraftAttachment, Person},
     model::{Account, EmailAddress, InteractionId, OutboxId, Timestamp},
     store::{Enqueued, MessageRow, NewOutgoing},
 };
@@ -68,17 +68,9 @@ pub(in crate::http) async fn send(
     let send_at = mail.send_at;
     let draft = draft(mail, &account, answered.as_ref(), now);
     let subject = draft.subject.clone();
-    let frozen = apart(move || {
-        mime::compose(&draft)
-            .map_err(|error| ApiError::field("mail", format!("cannot be composed: {error}")))
-    })
-    .await?;
+    let frozen = apart(move || mime::compose(&draft).map_err(not_composed)).await?;
     let size = frozen.raw.len() as u64;
-    let raw = desk
-        .blobs
-        .keep(frozen.raw)
-        .await
-        .map_err(|error| ApiError::Internal(Logged::new(&error)))?;
+    let raw = desk.blobs.keep(frozen.raw).await?;
     let new = NewOutgoing {
         account: account.id,
         idempotency_key,
@@ -193,11 +185,24 @@ fn reply_subject(subject: &str) -> String {
     reply
 }
 
+/// The composer names fields as the API does.
+fn not_composed(error: ComposeError) -> ApiError {
+    match error {
+        ComposeError::Field { field, problem } => ApiError::field(&field, problem),
+        ComposeError::NoRecipient => ApiError::field("to", "is required"),
+        ComposeError::TooManyRecipients { .. } => {
+            ApiError::field("to", "with cc and bcc holds too many addresses")
+        }
+        ComposeError::TooLarge => ApiError::TooLarge,
+        ComposeError::Unsafe { .. } => ApiError::Internal(Logged::new(&error)),
+    }
+}
+
 fn draft(mail: Mail, account: &Account, answered: Option<&MessageRow>, now: Timestamp) -> Draft {
     let list = |addressees: Vec<Addressee>| {
         addressees
             .into_iter()
-            .map(|one| DraftMailbox {
+            .map(|one| Person {
                 name: one.name,
                 address: one.address,
             })
@@ -209,13 +214,18 @@ fn draft(mail: Mail, account: &Account, answered: Option<&MessageRow>, now: Time
         ids.extend(message.parsed.message_id.clone());
         ids
     });
+    let from = &account.entered.address;
     Draft {
-        from: DraftMailbox {
+        message_id: mime::new_message_id(uuid::Uuid::new_v4(), from),
+        date: now,
+        from: Person {
             name: account.entered.name.clone(),
             address: account.entered.address.clone(),
         },
         to: list(mail.to),
         cc: list(mail.cc),
+        bcc: list(mail.bcc),
+        reply_to: Vec::new(),
         subject: mail.subject.unwrap_or_default(),
         text: mail.text,
         html: mail.html,
@@ -227,10 +237,10 @@ fn draft(mail: Mail, account: &Account, answered: Option<&MessageRow>, now: Time
             .map(|one| DraftAttachment {
                 file_name: one.file_name,
                 content_type: one.content_type,
-                content: one.content.into(),
+                bytes: one.content.into(),
             })
             .collect(),
-        date: now,
+        headers: Vec::new(),
     }
 }
 

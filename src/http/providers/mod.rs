@@ -7,6 +7,7 @@ use axum::{Json, extract::State, http::StatusCode, response::Response};
 use serde_json::{Value, json};
 
 use crate::{
+    diagnosis::{Context, Failure, explain},
     model::{CloudProvider, CloudProviderId},
     store::{CloudProviderChange, Page, Rows},
     token::TokenError,
@@ -58,7 +59,7 @@ pub(super) async fn some(desk: &Desk, page: Page) -> Result<Rows<ShownProvider>,
 }
 
 pub(super) async fn list(State(desk): State<Desk>, mut query: Query) -> Result<Response, ApiError> {
-    let wanted = query.wanted("-id");
+    let wanted = query.wanted("id");
     query.done()?;
     answer::list(some(&desk, wanted.page).await?, &wanted)
 }
@@ -130,6 +131,13 @@ pub(super) async fn grant(
     Ok(Json(ShownGrant::new(grant.as_ref())))
 }
 
+fn context(provider: &str) -> Context {
+    Context {
+        provider: Some(provider.to_owned()),
+        ..Context::default()
+    }
+}
+
 /// Begins a sign-in: the answer holds the address that a person's browser must open.
 pub(super) async fn authenticate(
     State(desk): State<Desk>,
@@ -145,6 +153,9 @@ pub(super) async fn authenticate(
         .map_err(|error| match error {
             TokenError::ProviderMissing => WHAT,
             TokenError::Store(error) => error.into(),
+            TokenError::Oauth(error) => {
+                explain(&Failure::Oauth(error), &context(&provider.entered.name)).into()
+            }
             other => ApiError::Internal(Logged::new(&other)),
         })?;
     Ok(Json(json!({

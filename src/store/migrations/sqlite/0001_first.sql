@@ -115,6 +115,7 @@ CREATE TABLE IF NOT EXISTS mail_folders (
     uidvalidity BIGINT NOT NULL,
     generation BIGINT NOT NULL,
     next_uid BIGINT NOT NULL,
+    history_uid BIGINT NOT NULL, -- below: there when the folder was started, wanted by date only
     created_at BIGINT NOT NULL,
     updated_at BIGINT NOT NULL,
     UNIQUE (account_id, name_key)

@@ -1,0 +1,234 @@
+//! `account …`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+/// What is done with accounts. ACCOUNT is a key or an id (`key:12`, `id:12` where both would fit).
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum AccountCommand {
+    /// Add an account; it starts at once
+    #[command(
+        after_help = "With --provider it signs in with that cloud provider's grant, else with a password, which is asked for or \
+        read from --password-file. For a shared mailbox --user is the mailbox and --delegate who signed in.\n\n\
+        Example:\n  motion-email account add --name Support --key SUPP1 --address support@example.com --list 1 \
+        --service outlook365 --provider 1 --user support@example.com --delegate anna@example.com"
+    )]
+    Add(Box<Settings<Needed>>),
+    /// Show all accounts
+    #[command(after_help = "Example:\n  motion-email account list")]
+    List,
+    /// Show one account and how its lanes are
+    #[command(after_help = "Example:\n  motion-email account show SUPP1")]
+    Show {
+        /// Key or id
+        account: String,
+    },
+    /// Change an account; what is not named stays
+    #[command(
+        after_help = "Example:\n  motion-email account edit SUPP1 --password-file ./new-password"
+    )]
+    Edit {
+        /// Key or id
+        account: String,
+        #[command(flatten)]
+        settings: Box<Settings<Changed>>,
+    },
+    /// Stop both lanes; nothing is lost, mail waits
+    #[command(after_help = "Example:\n  motion-email account pause SUPP1")]
+    Pause {
+        /// Key or id
+        account: String,
+    },
+    /// Start a paused account
+    #[command(after_help = "Example:\n  motion-email account resume SUPP1")]
+    Resume {
+        /// Key or id
+        account: String,
+    },
+    /// Look for mail and try the queue now
+    #[command(after_help = "Example:\n  motion-email account sync SUPP1")]
+    Sync {
+        /// Key or id
+        account: String,
+    },
+    /// Remove an account
+    #[command(after_help = "Example:\n  motion-email account remove SUPP1")]
+    Remove {
+        /// Key or id
+        account: String,
+        /// Also where mail of it is still to be sent, which is then not sent
+        #[arg(long)]
+        discard_queue: bool,
+    },
+}
+
+/// An account's settings; `Names` are those that a new account needs.
+#[derive(Args, Debug)]
+pub(in crate::cli) struct Settings<Names: Args> {
+    #[command(flatten)]
+    pub(in crate::cli) names: Names,
+    #[command(flatten)]
+    pub(in crate::cli) login: Login,
+    #[command(flatten)]
+    pub(in crate::cli) servers: ServerFlags,
+    /// Which mail of the past is wanted: none, all, or from a date on (2026-01-31, or with a time) [default: none]
+    #[arg(long, value_name = "none|all|DATE", value_parser = Backfill::parse)]
+    pub(in crate::cli) backfill: Option<Backfill>,
+}
+
+/// What a new account needs.
+#[derive(Args, Debug)]
+pub(in crate::cli) struct Needed {
+    /// Its name, for people
+    #[arg(long)]
+    pub(in crate::cli) name: String,
+    /// Its unique key, 1 to 5 letters or digits
+    #[arg(long)]
+    pub(in crate::cli) key: String,
+    /// The mailbox address, which mail is sent from
+    #[arg(long)]
+    pub(in crate::cli) address: String,
+    /// The list in which new senders are saved
+    #[arg(long, value_name = "ID")]
+    pub(in crate::cli) list: i64,
+    /// Whose servers
+    #[arg(long, value_enum, ignore_case = true)]
+    pub(in crate::cli) service: MailService,
+}
+
+/// The same for an account that is there.
+#[derive(Args, Debug)]
+pub(in crate::cli) struct Changed {
+    /// Its name, for people
+    #[arg(long)]
+    pub(in crate::cli) name: Option<String>,
+    /// Its unique key, 1 to 5 letters or digits
+    #[arg(long)]
+    pub(in crate::cli) key: Option<String>,
+    /// The mailbox address, which mail is sent from
+    #[arg(long)]
+    pub(in crate::cli) address: Option<String>,
+    /// The list in which new senders are saved
+    #[arg(long, value_name = "ID")]
+    pub(in crate::cli) list: Option<i64>,
+    /// Whose servers
+    #[arg(long, value_enum, ignore_case = true)]
+    pub(in crate::cli) service: Option<MailService>,
+}
+
+impl From<&Needed> for Changed {
+    fn from(needed: &Needed) -> Self {
+        Self {
+            name: Some(needed.name.clone()),
+            key: Some(needed.key.clone()),
+            address: Some(needed.address.clone()),
+            list: Some(needed.list),
+            service: Some(needed.service),
+        }
+    }
+}
+
+/// How it logs in.
+#[derive(Args, Debug)]
+pub(in crate::cli) struct Login {
+    /// Sign in with this cloud provider's grant
+    #[arg(long, value_name = "ID", conflicts_with = "password_file")]
+    pub(in crate::cli) provider: Option<i64>,
+    /// The user name at the servers [default: the address]
+    #[arg(long, value_name = "NAME")]
+    pub(in crate::cli) user: Option<String>,
+    /// Who signed in, where that is not the mailbox itself (shared mailboxes)
+    #[arg(long, value_name = "NAME")]
+    pub(in crate::cli) delegate: Option<String>,
+    /// A file with the password; - for standard input [default: it is asked for]
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) password_file: Option<PathBuf>,
+}
+
+/// Where it connects to; each is the service's own unless given.
+#[derive(Args, Debug, Default)]
+pub(in crate::cli) struct ServerFlags {
+    /// The IMAP server's name
+    #[arg(long, value_name = "HOST")]
+    pub(in crate::cli) imap_host: Option<String>,
+    /// The IMAP server's port
+    #[arg(long, value_name = "PORT")]
+    pub(in crate::cli) imap_port: Option<u16>,
+    /// When TLS begins at the IMAP server
+    #[arg(long, value_enum)]
+    pub(in crate::cli) imap_tls: Option<TlsWord>,
+    /// Whether the IMAP server's certificate must be good
+    #[arg(long, value_enum)]
+    pub(in crate::cli) imap_verify: Option<VerifyWord>,
+    /// The SMTP server's name
+    #[arg(long, value_name = "HOST")]
+    pub(in crate::cli) smtp_host: Option<String>,
+    /// The SMTP server's port
+    #[arg(long, value_name = "PORT")]
+    pub(in crate::cli) smtp_port: Option<u16>,
+    /// When TLS begins at the SMTP server
+    #[arg(long, value_enum)]
+    pub(in crate::cli) smtp_tls: Option<TlsWord>,
+    /// Whether the SMTP server's certificate must be good
+    #[arg(long, value_enum)]
+    pub(in crate::cli) smtp_verify: Option<VerifyWord>,
+}
+
+/// Whose servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum MailService {
+    /// Exchange Online
+    Outlook365,
+    /// Gmail and Google Workspace
+    Gmail,
+    /// Yahoo Mail
+    Yahoo,
+    /// Outlook.com and Hotmail
+    Hotmail,
+    /// Any other; needs the hosts
+    Custom,
+}
+
+/// When TLS begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum TlsWord {
+    /// From the first byte
+    Tls,
+    /// After STARTTLS, which is then mandatory
+    Starttls,
+}
+
+/// Whether a certificate must be good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum VerifyWord {
+    /// Chain and name are checked
+    Full,
+    /// Any certificate is taken: for tests only
+    #[value(name = "accept_any")]
+    AcceptAny,
+}
+
+/// Which mail of the past, as the API takes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::cli) struct Backfill(pub(in crate::cli) String);
+
+impl Backfill {
+    /// `none`, `all`, a date (from its local midnight on), or a time as in RFC 3339.
+    pub(in crate::cli) fn parse(text: &str) -> Result<Self, String> {
+        use chrono::{DateTime, Local, NaiveDate, NaiveTime, SecondsFormat};
+        let word = text.trim().to_ascii_lowercase();
+        if matches!(word.as_str(), "none" | "all") {
+            return Ok(Self(word));
+        }
+        let time = DateTime::parse_from_rfc3339(text.trim()).ok().or_else(|| {
+            let date = NaiveDate::parse_from_str(text.trim(), "%Y-%m-%d").ok()?;
+            let midnight = date.and_time(NaiveTime::MIN).and_local_timezone(Local);
+            Some(midnight.earliest()?.fixed_offset())
+        });
+        time.map(|time| Self(time.to_utc().to_rfc3339_opts(SecondsFormat::Secs, true)))
+            .ok_or_else(|| {
+                "use none, all, a date like 2026-01-31, or 2026-01-31T08:00:00Z".to_owned()
+            })
+    }
+}

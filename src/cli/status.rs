@@ -1,0 +1,92 @@
+//! `status`.
+
+use serde_json::{Value, json};
+
+use super::failure::Failure;
+use super::perform::Work;
+use super::show::{Column, escaped, first, record, table, text_at};
+
+/// Where a lane may stand in an account's row.
+const LANES: [(&str, [&str; 2]); 2] = [
+    ("inbound", ["/status/inbound", "/inbound"]),
+    ("outbound", ["/status/outbound", "/outbound"]),
+];
+
+const COLUMNS: &[Column] = &[
+    ("ID", &["/id"]),
+    ("KEY", &["/key"]),
+    ("ADDRESS", &["/address"]),
+    ("PAUSED", &["/paused"]),
+    ("INBOUND", &["/status/inbound/state", "/inbound/state"]),
+    ("OUTBOUND", &["/status/outbound/state", "/outbound/state"]),
+    (
+        "LAST CONTACT",
+        &["/status/inbound/lastContact", "/inbound/lastContact"],
+    ),
+];
+
+pub(super) async fn perform(work: &mut Work<'_, '_>) -> Result<(), Failure> {
+    let mut answer = work.client.get("/api/status", &[]).await?;
+    if work.json {
+        return work.raw_json(&answer);
+    }
+    let accounts = answer
+        .as_object_mut()
+        .and_then(|object| object.remove("accounts"));
+    let accounts = accounts.unwrap_or_else(|| json!([]));
+    record(
+        work.terminal.out,
+        &answer,
+        &["version", "node", "startedAt", "ready"],
+    )?;
+    writeln!(work.terminal.out)?;
+    table(work.terminal.out, &accounts, COLUMNS)?;
+    for account in super::show::rows(&accounts) {
+        for line in troubles(account) {
+            writeln!(work.terminal.out, "\n{line}")?;
+        }
+    }
+    Ok(())
+}
+
+/// What is wrong with an account and what to do, for each lane that has something to say.
+fn troubles(account: &Value) -> Vec<String> {
+    LANES
+        .iter()
+        .filter_map(|(lane, paths)| {
+            let status = paths.iter().find_map(|path| account.pointer(path))?;
+            let what = text_at(status, "/what")?;
+            let mut text = format!(
+                "{} {lane}: {}",
+                first(account, &["/key", "/id"]),
+                escaped(&what)
+            );
+            for path in ["/why", "/next"] {
+                if let Some(more) = text_at(status, path) {
+                    text.push_str("\n  ");
+                    text.push_str(&escaped(&more));
+                }
+            }
+            Some(text)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lane_in_trouble_says_what_why_and_what_next() {
+        let lane = json!({"state": "parked", "what": "Login refused.", "why": "Said\u{7} so.", "next": "Change it."});
+        for account in [
+            json!({"id": 1, "key": "A", "status": {"inbound": lane, "outbound": {"state": "ready", "what": null}}}),
+            json!({"id": 1, "key": "A", "inbound": lane}),
+        ] {
+            assert_eq!(
+                troubles(&account),
+                ["A inbound: Login refused.\n  Said\\u{7} so.\n  Change it."]
+            );
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Getting the bodies of listed messages, and turning them into what the store takes.
+
+use bytes::{Bytes, BytesMut};
+use sha2::{Digest, Sha256};
+
+use super::{Parts, Settings, SyncError};
+use crate::{
+    imap::{ImapError, Listed, Session},
+    mime,
+    model::{FailureClass, ParsedMail, Timestamp},
+    store::{Aside, AsideReason, IngestItem, NewMessage},
+};
+
+/// Octets of a header block that are kept of a mail over the size limit.
+const HEADER: u32 = 256 * 1024;
+
+/// One listed message, decided: its octets, or why there are none.
+#[derive(Debug)]
+pub(super) struct Kept {
+    listed: Listed,
+    what: What,
+}
+
+#[derive(Debug)]
+enum What {
+    Mail(Bytes),
+    Aside {
+        reason: AsideReason,
+        detail: String,
+        headers: Option<Bytes>,
+    },
+}
+
+impl Kept {
+    pub(super) fn aside(listed: Listed, reason: AsideReason, detail: &str) -> Self {
+        let what = What::Aside {
+            reason,
+            detail: detail.to_owned(),
+            headers: None,
+        };
+        Self { listed, what }
+    }
+}
+
+/// Fetches every wanted message, one result for each, in order. With `careful`, and where a message
+/// is large, in slices; else all at once.
+pub(super) async fn fetch(
+    session: &mut Session,
+    wanted: &[Listed],
+    careful: bool,
+    settings: &Settings,
+) -> Result<Vec<Kept>, SyncError> {
+    let whole = |one: &Listed| !careful && one.size <= settings.batch_octets;
+    let mut found = Vec::new();
+    if wanted.iter().all(whole) {
+        found = match session.fetch(wanted).await {
+            Ok(found) => found,
+            // One of them is refused, perhaps: ask for each by itself.
+            Err(error) if is_about_the_mail(&error) => Vec::new(),
+            Err(error) => return Err(error.into()),
+        };
+    }
+    let mut kept = Vec::with_capacity(wanted.len());
+    for one in wanted {
+        let body = found.iter().find(|fetched| fetched.uid == one.uid);
+        kept.push(match body.and_then(|fetched| fetched.body.clone()) {
+            Some(body) => Kept {
+                listed: *one,
+                what: What::Mail(body),
+            },
+            None => by_slices(session, *one, settings).await?,
+        });
+    }
+    Ok(kept)
+}
+
+/// A refusal of one message, not of our working for this account.
+fn is_about_the_mail(error: &ImapError) -> bool {
+    match error {
+        ImapError::Refused { code, text, .. } => {
+            let passing = matches!(
+                code.as_deref(),
+                Some("UNAVAILABLE" | "INUSE" | "LIMIT" | "SERVERBUG" | "OVERQUOTA" | "THROTTLED")
+            );
+            // Exchange Online's words for an outage are a plain NO or BAD.
+            !passing && !text.contains("Unavailable") && error.class() == FailureClass::RetryLater
+        }
+        _ => false,
+    }
+}
+
+/// One message in slices, so that memory grows with what is there and not with what is announced.
+async fn by_slices(
+    session: &mut Session,
+    one: Listed,
+    settings: &Settings,
+) -> Result<Kept, SyncError> {
+    if one.size > settings.body_limit {
+        return oversize(session, one, one.size).await;
+    }
+    let mut body = BytesMut::new();
+    loop {
+        let offset = u64::try_from(body.len()).unwrap_or(u64::MAX);
+        // The server's size is not to be trusted: what has come counts as well.
+        if offset > settings.body_limit {
+            return oversize(session, one, offset).await;
+        }
+        let slice = match session
+            .fetch_slice(one.uid, offset, settings.slice_octets)
+            .await
+        {
+            Ok(slice) => slice,
+            Err(error) if is_about_the_mail(&error) => {
+                return missing(session, one, Some(error.to_string())).await;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let Some(slice) = slice else {
+            return missing(session, one, None).await;
+        };
+        body.extend_from_slice(&slice);
+        if u32::try_from(slice.len()).is_ok_and(|octets| octets < settings.slice_octets) {
+            break;
+        }
+    }
+    Ok(Kept {
+        listed: one,
+        what: What::Mail(body.freeze()),
+    })
+}
+
+/// No body: either the message is gone, or the server cannot give it (bad input 11, fault 38).
+async fn missing(
+    session: &mut Session,
+    one: Listed,
+    refusal: Option<String>,
+) -> Result<Kept, SyncError> {
+    if session.list(one.uid, Some(one.uid)).await?.is_empty() {
+        return Ok(Kept::aside(
+            one,
+            AsideReason::Vanished,
+            "gone before it could be fetched",
+        ));
+    }
+    let detail = refusal.unwrap_or_else(|| "the server has no body for it".to_owned());
+    Ok(Kept::aside(one, AsideReason::NoBody, &detail))
+}
+
+async fn oversize(session: &mut Session, one: Listed, octets: u64) -> Result<Kept, SyncError> {
+    let headers = session.fetch_header(one.uid, HEADER).await?;
+    let what = What::Aside {
+        reason: AsideReason::Oversize,
+        detail: format!("{octets} octets or more; the body is still on the server"),
+        headers,
+    };
+    Ok(Kept { listed: one, what })
+}
+
+/// Parses, hashes and keeps; what the blob store has taken is durable before the commit that refers
+/// to it.
+pub(super) async fn read(parts: &Parts, kept: Vec<Kept>) -> Result<Vec<IngestItem>, SyncError> {
+    let mut items = Vec::with_capacity(kept.len());
+    let received = parts.clock.now();
+    for Kept { listed, what } in kept {
+        items.push(match what {
+            What::Mail(body) => {
+                let (parsed, sha256) = parse(parts, body.clone()).await;
+                let size = u64::try_from(body.len()).unwrap_or(u64::MAX);
+                IngestItem::Message(Box::new(NewMessage {
+                    uid: listed.uid,
+                    internal_date: date(&listed, received),
+                    size,
+                    sha256,
+                    raw: parts.blobs.keep(body).await?,
+                    parsed,
+                }))
+            }
+            What::Aside {
+                reason,
+                detail,
+                headers,
+            } => {
+                let raw = match headers {
+                    Some(headers) => Some(parts.blobs.keep(headers).await?),
+                    None => None,
+                };
+                IngestItem::Aside(Aside {
+                    uid: listed.uid,
+                    reason,
+                    detail,
+                    raw,
+                })
+            }
+        });
+    }
+    Ok(items)
+}
+
+fn date(listed: &Listed, received: Timestamp) -> Timestamp {
+    listed.internal_date.unwrap_or(received)
+}
+
+/// Where blocking is allowed, a few at a time. A parser that panics harms its mail only: it is kept
+/// and shown as unreadable (fault 58).
+async fn parse(parts: &Parts, body: Bytes) -> (Result<ParsedMail, String>, [u8; 32]) {
+    let permit = parts.budget.parsing().acquire_owned().await;
+    let hashed = body.clone();
+    let work = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        mime::parse(&body).map_err(|error| error.to_string())
+    });
+    let parsed = work
+        .await
+        .unwrap_or_else(|_panic| Err("the reader gave up on it".to_owned()));
+    (parsed, Sha256::digest(&hashed).into())
+}

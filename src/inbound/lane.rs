@@ -1,0 +1,378 @@
+//! The loop: wait, handle, perform.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::watch,
+    task::{JoinError, JoinSet},
+    time::{Instant, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info};
+
+use super::{
+    Parts, SyncError,
+    machine::{self, Effect, Event, Machine, Phase, Times, Trouble},
+    open::{self, Opened, Stamp},
+    report::Report,
+    sync::{FOLDER, Reader},
+    trouble,
+};
+use crate::{
+    diagnosis::{LaneExit, LaneStatus},
+    imap::{Idling, ImapError, Nudge, Session, Step},
+    model::{Account, Lease},
+    store::StoreError,
+};
+
+/// A server that ends IDLE sooner than this would be asked in a busy loop.
+const SHORT_IDLE: Duration = Duration::from_secs(5);
+
+/// The inbound half of one account's task.
+pub struct Lane {
+    account: Arc<Account>,
+    parts: Parts,
+    machine: Machine,
+    reader: Reader,
+    report: Report,
+    connection: Connection,
+    token: Option<Stamp>,
+    /// The successor of the connection, being opened.
+    renewal: JoinSet<Result<Option<Opened>, SyncError>>,
+    successor: Option<Opened>,
+    /// Old sessions taking leave.
+    farewells: JoinSet<()>,
+    /// Outcomes not yet handled.
+    pending: VecDeque<Event>,
+    wake: watch::Receiver<u64>,
+    tokens: watch::Receiver<u64>,
+    /// The server announced IDLE and refuses it, or ends it at once.
+    idle_refused: bool,
+    idle_since: Instant,
+    lease_lost: bool,
+}
+
+enum Connection {
+    None,
+    Open(Box<Session>),
+    Idle(Box<Idling>),
+}
+
+enum Wake {
+    Stop,
+    Event(Event),
+    Successor(Box<Successor>),
+    Nothing,
+}
+
+/// How opening a successor ended.
+type Successor = Result<Result<Option<Opened>, SyncError>, JoinError>;
+
+impl Lane {
+    /// A lane that has not begun. `wake` is changed by whoever wants the mailbox looked at now.
+    pub fn new(
+        account: Arc<Account>,
+        lease: Lease,
+        parts: Parts,
+        status: watch::Sender<LaneStatus>,
+        wake: watch::Receiver<u64>,
+    ) -> Self {
+        let settings = parts.settings;
+        let times = Times {
+            backoff: settings.backoff,
+            parked: settings.parked_retry,
+            watch: settings.reissue_idle,
+        };
+        Self {
+            machine: Machine::new(times, Instant::now()),
+            reader: Reader::new(account.clone(), lease.clone(), parts.clone()),
+            report: Report::new(account.clone(), lease, parts.clone(), status),
+            connection: Connection::None,
+            token: None,
+            renewal: JoinSet::new(),
+            successor: None,
+            farewells: JoinSet::new(),
+            pending: VecDeque::new(),
+            wake,
+            tokens: parts.keeper.changes(),
+            idle_refused: false,
+            idle_since: Instant::now(),
+            lease_lost: false,
+            account,
+            parts,
+        }
+    }
+
+    /// Works until it is told to stop or the lease is gone. A stop cuts talk with the server short;
+    /// what has been given to the store is awaited.
+    pub async fn run(mut self, stop: CancellationToken) -> LaneExit {
+        loop {
+            let event = match self.wait(&stop).await {
+                Wake::Stop => return self.close().await,
+                Wake::Event(event) => event,
+                Wake::Successor(opened) => self.successor(*opened),
+                Wake::Nothing => continue,
+            };
+            let effects = self.machine.handle(event, Instant::now(), rand::random());
+            if self.report.publish(&self.machine).await.is_err() {
+                self.lease_lost = true;
+            }
+            for effect in effects {
+                if !self.lease_lost {
+                    self.perform(effect, &stop).await;
+                }
+            }
+            if self.lease_lost {
+                return self.lost().await;
+            }
+        }
+    }
+
+    /// The only place where the lane waits, and where waiting is given up.
+    async fn wait(&mut self, stop: &CancellationToken) -> Wake {
+        let deadline = self.machine.deadline();
+        let parked = matches!(
+            self.machine.phase(),
+            Phase::Parked { .. } | Phase::Waiting { .. }
+        ) && self.account.provider().is_some();
+        let idling = match &mut self.connection {
+            Connection::Idle(idling) => Some(idling),
+            Connection::None | Connection::Open(_) => None,
+        };
+        let has_idling = idling.is_some();
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => Wake::Stop,
+            Some(opened) = self.renewal.join_next(), if !self.renewal.is_empty() => {
+                Wake::Successor(Box::new(opened))
+            }
+            () = std::future::ready(()), if !self.pending.is_empty() => {
+                self.pending.pop_front().map_or(Wake::Nothing, Wake::Event)
+            }
+            Ok(()) = self.wake.changed() => Wake::Event(Event::Woken),
+            Ok(()) = self.tokens.changed(), if parked => Wake::Event(Event::Woken),
+            () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
+                Wake::Event(Event::Due)
+            }
+            news = next(idling), if has_idling => match news {
+                Ok(Nudge::Changed) => Wake::Event(Event::Nudged),
+                Ok(Nudge::Ended) => {
+                    if self.idle_since.elapsed() < SHORT_IDLE {
+                        self.refuse_idle();
+                    }
+                    Wake::Event(Event::Nudged)
+                }
+                Err(error) => {
+                    self.fail(error.into());
+                    Wake::Nothing
+                }
+            },
+            Some(_left) = self.farewells.join_next(), if !self.farewells.is_empty() => Wake::Nothing,
+        }
+    }
+
+    /// One bounded unit of work; its outcome waits in `pending`.
+    async fn perform(&mut self, effect: Effect, stop: &CancellationToken) {
+        match effect {
+            Effect::Connect => {
+                let opening = open::open(&self.account, &self.parts);
+                match stop.run_until_cancelled(opening).await {
+                    Some(Ok(opened)) => {
+                        let renew_at = self.install(opened);
+                        self.pending.push_back(Event::Connected { renew_at });
+                    }
+                    Some(Err(error)) => self.fail(error),
+                    None => {}
+                }
+            }
+            Effect::Renew => {
+                let (account, parts) = (self.account.clone(), self.parts.clone());
+                let known = self.token.map_or(0, |token| token.version);
+                self.renewal
+                    .spawn(async move { open::succeed(&account, &parts, known).await });
+            }
+            Effect::Adopt => {
+                self.take_leave();
+                if let Some(opened) = self.successor.take() {
+                    // What the old connection had still to tell is void.
+                    self.pending.clear();
+                    self.install(opened);
+                    debug!(account = %self.account.entered.key, "connection replaced before its token expires");
+                }
+            }
+            Effect::Sync => self.sync(stop).await,
+            Effect::Watch => self.watch(stop).await,
+            Effect::HangUp => {
+                self.connection = Connection::None;
+                self.successor = None;
+                self.pending.clear();
+                self.renewal.shutdown().await;
+            }
+        }
+    }
+
+    async fn sync(&mut self, stop: &CancellationToken) {
+        let mut session = match std::mem::replace(&mut self.connection, Connection::None) {
+            Connection::Open(session) => session,
+            Connection::Idle(idling) => match stop.run_until_cancelled(idling.done()).await {
+                Some(Ok(session)) => Box::new(session),
+                Some(Err(error)) => return self.fail(error.into()),
+                None => return,
+            },
+            Connection::None => return self.fail(SyncError::NoFolder),
+        };
+        let unit = self.reader.unit(&mut session, stop).await;
+        self.connection = Connection::Open(session);
+        match unit {
+            Ok(unit) => {
+                self.report.contact();
+                if unit.new > 0 {
+                    info!(
+                        account = %self.account.entered.key, folder = FOLDER, new = unit.new,
+                        "mailbox synced"
+                    );
+                }
+                self.pending.push_back(Event::Synced { more: unit.more });
+            }
+            Err(error) => self.fail(error),
+        }
+    }
+
+    async fn watch(&mut self, stop: &CancellationToken) {
+        let session = match std::mem::replace(&mut self.connection, Connection::None) {
+            Connection::Open(session) if self.can_idle(&session) => session,
+            other => {
+                self.connection = other;
+                return;
+            }
+        };
+        match stop.run_until_cancelled(session.idle()).await {
+            Some(Ok(idling)) => self.connection = Connection::Idle(Box::new(idling)),
+            Some(Err(error)) => {
+                self.idle_refused |= matches!(
+                    error,
+                    ImapError::Refused {
+                        during: Step::Idle,
+                        ..
+                    }
+                );
+                self.fail(error.into());
+            }
+            None => {}
+        }
+    }
+
+    /// From now on the mailbox is looked at on a schedule.
+    fn refuse_idle(&mut self) {
+        self.idle_refused = true;
+        self.machine.times.watch = self.parts.settings.poll;
+    }
+
+    fn can_idle(&self, session: &Session) -> bool {
+        session.can("IDLE") && !self.idle_refused
+    }
+
+    /// Puts a session to work; says when its successor is to be opened.
+    fn install(&mut self, opened: Opened) -> Option<Instant> {
+        let settings = self.parts.settings;
+        self.machine.times.watch = if self.can_idle(&opened.session) {
+            settings.reissue_idle
+        } else {
+            settings.poll
+        };
+        self.reader.selected(opened.selected);
+        self.connection = Connection::Open(Box::new(opened.session));
+        self.token = opened.token;
+        self.report.contact();
+        opened.token.map(|token| self.renew_at(token))
+    }
+
+    fn renew_at(&self, token: Stamp) -> Instant {
+        let left = token.expires_at.since(self.parts.clock.now());
+        machine::renew_at(Instant::now(), left, self.parts.settings.renew_lead)
+    }
+
+    /// What became of opening a successor. Trouble with it is no trouble yet: the connection lives.
+    fn successor(&mut self, opened: Result<Result<Option<Opened>, SyncError>, JoinError>) -> Event {
+        let left = self.token.map_or(Duration::ZERO, |token| {
+            token.expires_at.since(self.parts.clock.now())
+        });
+        match opened {
+            Ok(Ok(Some(opened))) => {
+                let renew_at = opened.token.map(|token| self.renew_at(token));
+                self.successor = Some(opened);
+                return Event::Renewed { renew_at };
+            }
+            Ok(Ok(None)) => {}
+            Ok(Err(error)) => {
+                debug!(account = %self.account.entered.key, %error, "the next connection could not be opened yet");
+            }
+            Err(error) => {
+                debug!(account = %self.account.entered.key, %error, "opening the next connection ended early");
+            }
+        }
+        let pause = (left / 4).clamp(Duration::from_millis(500), Duration::from_secs(30));
+        Event::NotRenewed {
+            retry_at: Instant::now() + pause,
+        }
+    }
+
+    /// The old session says goodbye while the new one works.
+    fn take_leave(&mut self) {
+        match std::mem::replace(&mut self.connection, Connection::None) {
+            Connection::None => {}
+            Connection::Open(session) => {
+                self.farewells.spawn(session.logout());
+            }
+            Connection::Idle(idling) => {
+                self.farewells.spawn(async move {
+                    if let Ok(session) = idling.done().await {
+                        session.logout().await;
+                    }
+                });
+            }
+        }
+    }
+
+    fn fail(&mut self, error: SyncError) {
+        match error {
+            SyncError::Stopping => {}
+            SyncError::Store(StoreError::LeaseLost { .. }) => self.lease_lost = true,
+            error => {
+                let trouble = trouble::trouble(&error);
+                if trouble == Trouble::Goodbye {
+                    info!(account = %self.account.entered.key, reason = %error, "connection ended, connecting again");
+                }
+                self.report.failed(error);
+                self.pending.push_back(Event::Failed(trouble));
+            }
+        }
+    }
+
+    async fn close(mut self) -> LaneExit {
+        self.renewal.shutdown().await;
+        self.take_leave();
+        // At most two seconds each; a server that says nothing more is left.
+        let leave = async { while self.farewells.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(Duration::from_secs(3), leave).await;
+        self.farewells.shutdown().await;
+        self.report.stopped().await;
+        LaneExit::Stopped
+    }
+
+    /// Nothing may be written any more (I11).
+    async fn lost(mut self) -> LaneExit {
+        self.connection = Connection::None;
+        self.renewal.shutdown().await;
+        self.farewells.shutdown().await;
+        LaneExit::LeaseLost
+    }
+}
+
+/// The server's next hint; for ever without a session that idles.
+async fn next(idling: Option<&mut Box<Idling>>) -> Result<Nudge, ImapError> {
+    match idling {
+        Some(idling) => idling.next().await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,102 @@
+//! From an account to a selected mailbox.
+
+use crate::{
+    imap::{self, ImapError, Login, Secret, Selected, Session},
+    inbound::{Parts, SyncError, sync::FOLDER},
+    model::{Account, Authentication, FailureClass, Timestamp},
+    token::Token,
+};
+
+/// A session with the mailbox open.
+pub(super) struct Opened {
+    pub(super) session: Session,
+    pub(super) selected: Selected,
+    /// The access token it was opened with.
+    pub(super) token: Option<Stamp>,
+}
+
+/// Which token, and when it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
+    pub(super) version: i64,
+    pub(super) expires_at: Timestamp,
+}
+
+/// Dials, logs in, selects. Dropping the future hangs up.
+pub(super) async fn open(account: &Account, parts: &Parts) -> Result<Opened, SyncError> {
+    match &account.entered.authentication {
+        Authentication::Password { password, .. } => {
+            let secret = Secret::Password(password);
+            Ok(log_in(account, parts, secret, None).await?)
+        }
+        Authentication::Modern { provider, .. } => {
+            let token = parts.keeper.access_token(*provider).await?;
+            match with_token(account, parts, &token).await {
+                Err(error) if is_refused(&error) => {
+                    // Perhaps only this token is bad: once more with a fresh one.
+                    parts.keeper.refused(*provider, token.version);
+                    let fresh = parts.keeper.access_token(*provider).await?;
+                    if fresh.version == token.version {
+                        return Err(error.into());
+                    }
+                    Ok(with_token(account, parts, &fresh).await?)
+                }
+                other => Ok(other?),
+            }
+        }
+    }
+}
+
+/// The successor of a session: `None` where there is no newer token than `known`, so that it would
+/// live no longer.
+pub(super) async fn succeed(
+    account: &Account,
+    parts: &Parts,
+    known: i64,
+) -> Result<Option<Opened>, SyncError> {
+    if let Authentication::Modern { provider, .. } = &account.entered.authentication {
+        let token = parts.keeper.access_token(*provider).await?;
+        if token.version == known {
+            return Ok(None);
+        }
+    }
+    open(account, parts).await.map(Some)
+}
+
+async fn with_token(account: &Account, parts: &Parts, token: &Token) -> Result<Opened, ImapError> {
+    let stamp = Stamp {
+        version: token.version,
+        expires_at: token.expires_at,
+    };
+    log_in(
+        account,
+        parts,
+        Secret::AccessToken(&token.secret),
+        Some(stamp),
+    )
+    .await
+}
+
+async fn log_in(
+    account: &Account,
+    parts: &Parts,
+    secret: Secret<'_>,
+    token: Option<Stamp>,
+) -> Result<Opened, ImapError> {
+    let settings = &parts.settings.imap;
+    let greeted = imap::connect(&parts.net, &account.entered.imap, settings).await?;
+    let user = account.imap_user();
+    let mut session = greeted.login(&Login { user, secret }).await?;
+    // The proof that the mailbox really opens: some servers accept the login and refuse all else.
+    let selected = session.select(FOLDER).await?;
+    Ok(Opened {
+        session,
+        selected,
+        token,
+    })
+}
+
+fn is_refused(error: &ImapError) -> bool {
+    matches!(error, ImapError::AuthenticationRefused { .. })
+        && error.class() == FailureClass::OperatorMustAct
+}

@@ -1,0 +1,476 @@
+//! Reading a mailbox: list, fetch, read, keep, store, in bounded units. One peer, straight lines.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::{
+    Parts, SyncError,
+    body::{self, Kept},
+    plan::{self, SyncPlan},
+};
+use crate::{
+    imap::{ImapError, Listed, Selected, Session, Step},
+    model::{Account, Cursor, Generation, Lease, Timestamp, Uid},
+    store::{Aside, AsideReason, FolderRow, IngestBatch, IngestItem},
+};
+
+/// The one folder that is read.
+pub(super) const FOLDER: &str = "INBOX";
+
+/// UIDs asked for in one listing, at first.
+const WINDOW: u32 = 5_000;
+/// UIDs asked for in one listing, at most, in mailboxes with many messages.
+const WIDEST: u32 = 1_000_000;
+/// Mailboxes with fewer messages are listed at once, however far their UIDs reach.
+const SMALL: u32 = 50_000;
+/// Weight of failures over one message before it is put aside unread: three answers that cannot be
+/// read, or a dozen broken lines.
+const ENOUGH: u32 = 12;
+/// The weight of an answer that cannot be read.
+const CERTAIN: u32 = 4;
+
+/// How far the folder is read on this connection, and what is known to lie ahead.
+pub(super) struct Reader {
+    account: Arc<Account>,
+    lease: Lease,
+    parts: Parts,
+    folder: Option<FolderRow>,
+    /// What SELECT of this connection said; `None` once the plan for it was made.
+    selected: Option<Selected>,
+    exists: u32,
+    /// The UID behind the last one at SELECT.
+    end: Option<u64>,
+    /// Listed and wanted, not yet decided.
+    ahead: VecDeque<Listed>,
+    /// Everything below is decided once `ahead` is empty; `None` where the listing had no known end.
+    listed_to: Option<u64>,
+    /// The last listing reached the end of the mailbox.
+    at_end: bool,
+    window: u32,
+    /// A message that broke the connection: it and its neighbours are read one at a time, in slices.
+    suspect: Option<Suspect>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Suspect {
+    /// The first message of the batch that failed.
+    uid: Uid,
+    /// Its last one: from there on all is trusted again.
+    last: Uid,
+    weight: u32,
+}
+
+/// What one unit of reading brought.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Unit {
+    /// There is more to read.
+    pub(super) more: bool,
+    /// Messages that are new in the store.
+    pub(super) new: u32,
+    /// Messages put aside.
+    pub(super) aside: u32,
+}
+
+impl Reader {
+    pub(super) fn new(account: Arc<Account>, lease: Lease, parts: Parts) -> Self {
+        Self {
+            account,
+            lease,
+            parts,
+            folder: None,
+            selected: None,
+            exists: 0,
+            end: None,
+            ahead: VecDeque::new(),
+            listed_to: None,
+            at_end: false,
+            window: WINDOW,
+            suspect: None,
+        }
+    }
+
+    /// A new connection has selected the folder: what was listed on the old one is forgotten, the
+    /// cursor is read again from the store (I9).
+    pub(super) fn selected(&mut self, selected: Selected) {
+        self.exists = selected.exists;
+        self.end = selected.uid_next.map(u64::from);
+        self.selected = Some(selected);
+        self.folder = None;
+        self.ahead.clear();
+        self.window = WINDOW;
+    }
+
+    /// One unit: plan, or list, or one batch. Waiting for the server may be cut short by `stop`; what
+    /// has reached the store is whole.
+    pub(super) async fn unit(
+        &mut self,
+        session: &mut Session,
+        stop: &CancellationToken,
+    ) -> Result<Unit, SyncError> {
+        if let Some(selected) = self.selected {
+            let more = self.begin(session, &selected, stop).await?;
+            self.selected = None;
+            return Ok(Unit {
+                more,
+                ..Unit::default()
+            });
+        }
+        let folder = self.folder.clone().ok_or(SyncError::NoFolder)?;
+        if self.ahead.is_empty() {
+            self.list(session, &folder, stop).await?;
+            if self.ahead.is_empty() {
+                if let Some(next) = self.listed_to.filter(|next| *next > folder.cursor.next) {
+                    self.advance(folder, next).await?;
+                }
+                return Ok(Unit {
+                    more: !self.at_end,
+                    ..Unit::default()
+                });
+            }
+        }
+        self.batch(session, folder, stop).await
+    }
+
+    /// Makes the plan for a fresh SELECT and carries it out; true where there is something to read.
+    async fn begin(
+        &mut self,
+        session: &mut Session,
+        selected: &Selected,
+        stop: &CancellationToken,
+    ) -> Result<bool, SyncError> {
+        let now = self.parts.clock.now();
+        let known = self.parts.store.folder_get(self.account.id, FOLDER).await?;
+        let plan = plan::plan(known.as_ref().map(|folder| folder.cursor), selected);
+        self.folder = known;
+        let (cursor, history) = match plan {
+            SyncPlan::Unusable => return Err(SyncError::NoValidity),
+            SyncPlan::Nothing => return Ok(false),
+            SyncPlan::Continue { .. } => return Ok(true),
+            SyncPlan::FirstTime { validity } => {
+                let end = end(session, selected, stop).await?;
+                let start = self.start(session, end, stop).await?;
+                let cursor = Cursor {
+                    validity,
+                    generation: Generation(0),
+                    next: start,
+                };
+                info!(account = %self.account.entered.key, folder = FOLDER, from = start, "reading begins");
+                (cursor, end)
+            }
+            SyncPlan::StartOver {
+                why,
+                validity,
+                generation,
+            } => {
+                warn!(
+                    account = %self.account.entered.key, folder = FOLDER, why = why.as_str(),
+                    "the server voided its message numbers, looking at everything again"
+                );
+                let cursor = Cursor {
+                    validity,
+                    generation,
+                    next: 1,
+                };
+                (cursor, end(session, selected, stop).await?)
+            }
+        };
+        let folder = self
+            .parts
+            .store
+            .folder_start(&self.lease, FOLDER, cursor, history, now)
+            .await?;
+        self.folder = Some(folder);
+        Ok(true)
+    }
+
+    fn since(&self) -> Option<Timestamp> {
+        plan::wanted_since(self.account.entered.backfill, self.account.created_at)
+    }
+
+    /// Where a folder that was never seen begins: at its lowest wanted UID, looking from the newest
+    /// downwards until a whole window is too old.
+    async fn start(
+        &self,
+        session: &mut Session,
+        end: u64,
+        stop: &CancellationToken,
+    ) -> Result<u64, SyncError> {
+        let Some(since) = self.since() else {
+            return Ok(1);
+        };
+        let (mut start, mut high, mut window) = (end, end.saturating_sub(1), u64::from(WINDOW));
+        while let Some(last) = uid(high) {
+            let low = high.saturating_sub(window - 1).max(1);
+            let Some(first) = uid(low) else { break };
+            let listed = cut_short(stop, session.list(first, Some(last))).await?;
+            let wanted = listed
+                .iter()
+                .find(|one| plan::is_wanted(one, end, Some(since)));
+            match wanted {
+                Some(lowest) => start = u64::from(lowest.uid.get()),
+                // A whole window that is too old: so is what is below it. A gap says nothing.
+                None if !listed.is_empty() => break,
+                None => window = window.saturating_mul(2).min(WIDEST.into()),
+            }
+            high = low - 1;
+        }
+        Ok(start)
+    }
+
+    /// Lists what lies ahead: all of it where that is little, else the next window of UIDs.
+    async fn list(
+        &mut self,
+        session: &mut Session,
+        folder: &FolderRow,
+        stop: &CancellationToken,
+    ) -> Result<(), SyncError> {
+        let from = folder.cursor.next;
+        (self.at_end, self.listed_to) = (true, None);
+        let Some(first) = uid(from) else {
+            return Ok(());
+        };
+        let little = self.exists <= SMALL
+            || self
+                .end
+                .is_some_and(|end| end <= from.saturating_add(WINDOW.into()));
+        let last = if little {
+            None
+        } else {
+            let newest = cut_short(stop, session.newest()).await?;
+            let top = newest.map_or(0, |one| u64::from(one.uid.get()));
+            if top < from {
+                return Ok(());
+            }
+            let last = u64::from(self.window).saturating_add(from - 1).min(top);
+            self.at_end = last >= top;
+            self.listed_to = Some(last + 1);
+            uid(last)
+        };
+        let listed = cut_short(stop, session.list(first, last)).await?;
+        if little {
+            self.listed_to = listed.last().map(|one| u64::from(one.uid.get()) + 1);
+        }
+        // Few messages in a wide window: the next may be wider, and narrower after a crowd.
+        self.window = match listed.len() {
+            0..=2_500 => self.window.saturating_mul(2).min(WIDEST),
+            2_501..=20_000 => self.window,
+            _ => (self.window / 2).max(WINDOW),
+        };
+        let since = self.since();
+        self.ahead = listed
+            .into_iter()
+            .filter(|one| plan::is_wanted(one, folder.history, since))
+            .collect();
+        Ok(())
+    }
+
+    /// Reads the next messages and stores them with the cursor that passes them (I1).
+    async fn batch(
+        &mut self,
+        session: &mut Session,
+        folder: FolderRow,
+        stop: &CancellationToken,
+    ) -> Result<Unit, SyncError> {
+        let settings = self.parts.settings;
+        let count = match self.suspect {
+            Some(_) => 1,
+            None => plan::batch_size(
+                self.ahead.iter(),
+                settings.batch_messages,
+                settings.batch_octets,
+            ),
+        };
+        let wanted: Vec<Listed> = self.ahead.iter().take(count).copied().collect();
+        let Some((first, last)) = wanted.first().copied().zip(wanted.last().copied()) else {
+            return Ok(Unit {
+                more: !self.at_end,
+                ..Unit::default()
+            });
+        };
+        let octets = wanted.iter().map(|one| one.size).sum();
+        let _room = cut_short_quietly(stop, self.parts.budget.room(octets)).await?;
+        let got = self.fetch(session, &wanted, stop).await;
+        let kept = match got {
+            Ok(kept) => kept,
+            Err(error) => {
+                self.suspect_after(&error, first.uid, last.uid);
+                return Err(error);
+            }
+        };
+        let items = body::read(&self.parts, kept).await?;
+        let next = match self.listed_to {
+            // The end of a listing is passed with its last message.
+            Some(end) if wanted.len() == self.ahead.len() => end,
+            _ => u64::from(last.uid.get()) + 1,
+        };
+        let unit = self.store(folder, items, next).await?;
+        self.ahead.drain(..wanted.len().min(self.ahead.len()));
+        self.suspect = self.suspect.filter(|suspect| suspect.last > last.uid);
+        Ok(Unit {
+            more: !self.ahead.is_empty() || !self.at_end,
+            ..unit
+        })
+    }
+
+    async fn fetch(
+        &self,
+        session: &mut Session,
+        wanted: &[Listed],
+        stop: &CancellationToken,
+    ) -> Result<Vec<Kept>, SyncError> {
+        if let ([one], Some(suspect)) = (wanted, self.suspect)
+            && one.uid == suspect.uid
+            && suspect.weight >= ENOUGH
+        {
+            return Ok(vec![Kept::aside(
+                *one,
+                AsideReason::Unreadable,
+                "the server's answer cannot be read",
+            )]);
+        }
+        let careful = self.suspect.is_some();
+        cut_short(
+            stop,
+            body::fetch(session, wanted, careful, &self.parts.settings),
+        )
+        .await
+    }
+
+    /// A message whose answer breaks the connection must not break it for ever (I5).
+    fn suspect_after(&mut self, error: &SyncError, first: Uid, last: Uid) {
+        let SyncError::Imap(
+            ImapError::Nonsense {
+                during: Step::Fetch,
+                ..
+            }
+            | ImapError::Limit {
+                during: Step::Fetch,
+                ..
+            }
+            | ImapError::TimedOut {
+                during: Step::Fetch,
+            }
+            | ImapError::Broken {
+                during: Step::Fetch,
+                ..
+            },
+        ) = error
+        else {
+            return;
+        };
+        // Nonsense will be nonsense again; a line may break for other reasons.
+        let weight = match error {
+            SyncError::Imap(ImapError::Nonsense { .. } | ImapError::Limit { .. }) => CERTAIN,
+            _ => 1,
+        };
+        self.suspect = Some(match self.suspect {
+            Some(known) if known.uid == first => Suspect {
+                weight: known.weight + weight,
+                ..known
+            },
+            Some(known) => Suspect {
+                uid: first,
+                last: known.last.max(last),
+                weight,
+            },
+            None => Suspect {
+                uid: first,
+                last,
+                weight: 0,
+            },
+        });
+    }
+
+    async fn store(
+        &mut self,
+        mut folder: FolderRow,
+        items: Vec<IngestItem>,
+        next: u64,
+    ) -> Result<Unit, SyncError> {
+        let problems: Vec<Aside> = items
+            .iter()
+            .filter_map(|item| match item {
+                IngestItem::Aside(aside) => Some(aside.clone()),
+                IngestItem::Message(_) => None,
+            })
+            .collect();
+        let batch = IngestBatch {
+            folder: folder.id,
+            expect: folder.cursor,
+            next,
+            items,
+            list: self.account.entered.list,
+        };
+        let now = self.parts.clock.now();
+        let done = match self.parts.store.ingest(&self.lease, batch, now).await {
+            Ok(done) => done,
+            Err(error) => {
+                // Whether the cursor moved is not known, or somebody else moved it: read it again.
+                self.folder = self.parts.store.folder_get(self.account.id, FOLDER).await?;
+                self.ahead.clear();
+                self.listed_to = None;
+                return Err(error.into());
+            }
+        };
+        folder.cursor.next = next;
+        self.folder = Some(folder);
+        for aside in &problems {
+            warn!(
+                account = %self.account.entered.key, folder = FOLDER, uid = %aside.uid,
+                reason = ?aside.reason, detail = %aside.detail, "a mail was put aside"
+            );
+        }
+        Ok(Unit {
+            more: true,
+            new: done.new_messages,
+            aside: done.put_aside,
+        })
+    }
+
+    /// Moves the cursor over what a complete listing showed to be empty or unwanted.
+    async fn advance(&mut self, mut folder: FolderRow, next: u64) -> Result<(), SyncError> {
+        self.parts
+            .store
+            .cursor_advance(&self.lease, folder.id, folder.cursor, next)
+            .await?;
+        folder.cursor.next = next;
+        self.folder = Some(folder);
+        Ok(())
+    }
+}
+
+/// The UID behind the last one that the mailbox can have now.
+async fn end(
+    session: &mut Session,
+    selected: &Selected,
+    stop: &CancellationToken,
+) -> Result<u64, SyncError> {
+    if let Some(next) = selected.uid_next {
+        return Ok(next.into());
+    }
+    let newest = cut_short(stop, session.newest()).await?;
+    Ok(newest.map_or(1, |one| u64::from(one.uid.get()) + 1))
+}
+
+fn uid(value: u64) -> Option<Uid> {
+    u32::try_from(value).ok().and_then(Uid::new)
+}
+
+/// Talk with the server ends at once when the lane is to stop: nothing was written yet.
+async fn cut_short<T, E: Into<SyncError>>(
+    stop: &CancellationToken,
+    talk: impl Future<Output = Result<T, E>>,
+) -> Result<T, SyncError> {
+    cut_short_quietly(stop, talk).await?.map_err(Into::into)
+}
+
+async fn cut_short_quietly<T>(
+    stop: &CancellationToken,
+    work: impl Future<Output = T>,
+) -> Result<T, SyncError> {
+    stop.run_until_cancelled(work)
+        .await
+        .ok_or(SyncError::Stopping)
+}

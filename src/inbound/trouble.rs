@@ -1,0 +1,95 @@
+//! Why reading failed, and what that asks of the lane. Pure.
+
+use super::machine::Trouble;
+use crate::{
+    blob::BlobError,
+    diagnosis::Failure,
+    imap::{ImapError, quirks},
+    model::FailureClass,
+    net::DialError,
+    store::StoreError,
+    token::TokenError,
+};
+
+/// Reading a mailbox failed.
+#[derive(Debug, thiserror::Error)]
+pub enum SyncError {
+    /// The conversation with the server.
+    #[error("cannot read the mailbox")]
+    Imap(#[from] ImapError),
+    /// The database.
+    #[error("cannot store mail")]
+    Store(#[from] StoreError),
+    /// The raw mail could not be kept.
+    #[error("cannot keep raw mail")]
+    Blob(#[from] BlobError),
+    /// No access token.
+    #[error("no access token")]
+    Token(#[from] TokenError),
+    /// The server says no UIDVALIDITY, so that nothing can be remembered.
+    #[error("the server gives the mailbox no uidvalidity")]
+    NoValidity,
+    /// Reading without a folder row: a bug.
+    #[error("the folder was not opened")]
+    NoFolder,
+    /// The lane was told to stop; not a failure.
+    #[error("stopping")]
+    Stopping,
+}
+
+/// What the lane does about a failure.
+pub(super) fn trouble(error: &SyncError) -> Trouble {
+    let by_class = |class| match class {
+        FailureClass::OperatorMustAct => Trouble::Operator,
+        FailureClass::HoldFor(time) => Trouble::Hold(time),
+        FailureClass::RetryLater | FailureClass::GiveUp => Trouble::Later,
+    };
+    match error {
+        SyncError::Imap(error) if error.is_goodbye() => Trouble::Goodbye,
+        // Exchange Online says so for a while after a mailbox has moved.
+        SyncError::Imap(ImapError::Refused { text, .. }) if quirks::is_not_connected(text) => {
+            Trouble::Perhaps
+        }
+        SyncError::Imap(ImapError::Dial(DialError::Resolve { .. } | DialError::Connect { .. }))
+            if error_class(error) == FailureClass::RetryLater =>
+        {
+            Trouble::Perhaps
+        }
+        _ => by_class(error_class(error)),
+    }
+}
+
+fn error_class(error: &SyncError) -> FailureClass {
+    match error {
+        SyncError::Imap(error) => error.class(),
+        SyncError::Store(error) => error.class(),
+        SyncError::Blob(error) => error.class(),
+        SyncError::Token(error) => error.class(),
+        SyncError::NoValidity => FailureClass::OperatorMustAct,
+        SyncError::NoFolder | SyncError::Stopping => FailureClass::RetryLater,
+    }
+}
+
+/// The failure as it is explained to people.
+pub(super) fn failure(error: SyncError) -> Failure {
+    match error {
+        SyncError::Imap(error) => Failure::Imap(error),
+        SyncError::Store(error) => Failure::Store(error),
+        SyncError::Blob(error) => Failure::Bug(error.to_string()),
+        SyncError::Token(error) => token(error),
+        SyncError::NoValidity | SyncError::NoFolder | SyncError::Stopping => {
+            Failure::Bug(error.to_string())
+        }
+    }
+}
+
+fn token(error: TokenError) -> Failure {
+    match error {
+        TokenError::NotSignedIn => Failure::NotSignedIn,
+        TokenError::NeedsSignIn { reason } => Failure::SignInNeeded(reason),
+        TokenError::ProviderMissing => Failure::ProviderMissing,
+        TokenError::Oauth(error) => Failure::Oauth(error),
+        TokenError::Store(error) => Failure::Store(error),
+        other => Failure::Bug(other.to_string()),
+    }
+}

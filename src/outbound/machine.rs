@@ -1,0 +1,522 @@
+//! The lane's lifecycle. Pure: time and chance are arguments.
+#![deny(clippy::wildcard_enum_match_arm)]
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::model::Backoff;
+
+/// Troubles that may pass by themselves are the operator's from this failure on.
+const PERHAPS: u32 = 3;
+
+/// The queue said "due" and gave nothing: ask again only after this.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Where the lane stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Asking the queue, without a line.
+    Looking { failures: u32 },
+    /// No line, nothing due before `due`.
+    Resting { due: Option<Instant>, failures: u32 },
+    /// Dialling and logging in.
+    Connecting { failures: u32 },
+    /// Sending what is due.
+    Sending { failures: u32 },
+    /// The line is open and nothing is due before `due`; it is closed at `close_at`.
+    Lingering {
+        due: Option<Instant>,
+        close_at: Instant,
+        /// The queue is not asked to deliver before.
+        not_before: Instant,
+    },
+    /// Passing trouble: the next try.
+    Waiting { until: Instant, failures: u32 },
+    /// A limit: nothing before its time, whoever asks.
+    Holding { until: Instant, failures: u32 },
+    /// A person has to act; it is tried now and then all the same.
+    Parked { until: Instant, failures: u32 },
+}
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Event {
+    /// The deadline has come.
+    Due,
+    /// Something was queued, perhaps for another account.
+    Queued,
+    /// Somebody asked to try now, or a token changed.
+    Woken,
+    /// The queue's next due time.
+    Looked { due: Option<Instant> },
+    /// A line is open and logged in.
+    Connected,
+    /// A message was dealt with; the line is good for another or not.
+    Delivered { line: bool },
+    /// Nothing was due.
+    Nothing { close_at: Instant },
+    /// An idle line turned out to be closed; nobody is to blame.
+    LineGone,
+    /// The work failed.
+    Failed(Trouble),
+}
+
+/// What a failure asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// Try again on the schedule.
+    Later,
+    /// Try again on the schedule; a person has to act if it stays.
+    Perhaps,
+    /// Not before this time has passed.
+    Hold(Duration),
+    /// A person has to act.
+    Operator,
+}
+
+/// What to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// Ask the queue when the next message is due.
+    Look,
+    /// Open a line.
+    Connect,
+    /// Deliver one message.
+    Deliver,
+    /// Close the line in good order.
+    Quit,
+    /// Drop the line.
+    HangUp,
+}
+
+/// The times the machine works with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Times {
+    /// Between failures.
+    pub(super) backoff: Backoff,
+    /// Between tries of a parked lane.
+    pub(super) parked: Duration,
+}
+
+/// The machine.
+#[derive(Debug)]
+pub(super) struct Machine {
+    phase: Phase,
+    times: Times,
+}
+
+impl Machine {
+    /// Looks first of all; see [`Machine::begin`].
+    pub(super) fn new(times: Times) -> Self {
+        Self {
+            phase: Phase::Looking { failures: 0 },
+            times,
+        }
+    }
+
+    /// The first effect.
+    pub(super) fn begin(&self) -> Effect {
+        Effect::Look
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// When [`Event::Due`] is to come.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Looking { .. } | Phase::Connecting { .. } | Phase::Sending { .. } => None,
+            Phase::Resting { due, .. } => due,
+            Phase::Lingering {
+                due,
+                close_at,
+                not_before,
+            } => Some(due.map_or(close_at, |due| due.max(not_before).min(close_at))),
+            Phase::Waiting { until, .. }
+            | Phase::Holding { until, .. }
+            | Phase::Parked { until, .. } => Some(until),
+        }
+    }
+
+    /// Takes an event; `jitter` is chance in 0.0..=1.0.
+    pub(super) fn handle(&mut self, event: Event, now: Instant, jitter: f64) -> Vec<Effect> {
+        let (phase, effects) = self.step(event, now, jitter);
+        self.phase = phase;
+        effects
+    }
+
+    fn step(&self, event: Event, now: Instant, jitter: f64) -> (Phase, Vec<Effect>) {
+        let stay = (self.phase, Vec::new());
+        match self.phase {
+            Phase::Looking { failures } => match event {
+                Event::Looked { due } if due.is_some_and(|due| due <= now) => {
+                    (Phase::Connecting { failures }, vec![Effect::Connect])
+                }
+                Event::Looked { due } => (Phase::Resting { due, failures }, Vec::new()),
+                Event::Failed(trouble) => self.failed(trouble, failures, now, jitter),
+                Event::Due
+                | Event::Queued
+                | Event::Woken
+                | Event::Connected
+                | Event::Delivered { .. }
+                | Event::Nothing { .. }
+                | Event::LineGone => stay,
+            },
+            Phase::Resting { failures, .. } => match event {
+                Event::Due | Event::Queued | Event::Woken => look(failures),
+                Event::Looked { .. }
+                | Event::Connected
+                | Event::Delivered { .. }
+                | Event::Nothing { .. }
+                | Event::LineGone
+                | Event::Failed(_) => stay,
+            },
+            Phase::Connecting { failures } => match event {
+                Event::Connected => (Phase::Sending { failures }, vec![Effect::Deliver]),
+                Event::Failed(trouble) => self.failed(trouble, failures, now, jitter),
+                Event::Due
+                | Event::Queued
+                | Event::Woken
+                | Event::Looked { .. }
+                | Event::Delivered { .. }
+                | Event::Nothing { .. }
+                | Event::LineGone => stay,
+            },
+            Phase::Sending { failures } => match event {
+                Event::Delivered { line: true } => {
+                    (Phase::Sending { failures: 0 }, vec![Effect::Deliver])
+                }
+                Event::Delivered { line: false } => (
+                    Phase::Looking { failures: 0 },
+                    vec![Effect::Quit, Effect::Look],
+                ),
+                Event::Nothing { close_at } => (
+                    Phase::Lingering {
+                        due: None,
+                        close_at,
+                        not_before: now + PAUSE,
+                    },
+                    vec![Effect::Look],
+                ),
+                Event::LineGone => (
+                    Phase::Connecting { failures },
+                    vec![Effect::HangUp, Effect::Connect],
+                ),
+                Event::Failed(trouble) => self.failed(trouble, failures, now, jitter),
+                Event::Due
+                | Event::Queued
+                | Event::Woken
+                | Event::Looked { .. }
+                | Event::Connected => stay,
+            },
+            Phase::Lingering {
+                due,
+                close_at,
+                not_before,
+            } => match event {
+                Event::Looked { due } => {
+                    let phase = Phase::Lingering {
+                        due,
+                        close_at,
+                        not_before,
+                    };
+                    (phase, Vec::new())
+                }
+                Event::Due if close_at <= now => (
+                    Phase::Looking { failures: 0 },
+                    vec![Effect::Quit, Effect::Look],
+                ),
+                Event::Due if due.is_some_and(|due| due.max(not_before) <= now) => {
+                    (Phase::Sending { failures: 0 }, vec![Effect::Deliver])
+                }
+                // What was queued just now may be claimed just now.
+                Event::Queued | Event::Woken => {
+                    let phase = Phase::Lingering {
+                        due,
+                        close_at,
+                        not_before: now,
+                    };
+                    (phase, vec![Effect::Look])
+                }
+                Event::LineGone => (
+                    Phase::Looking { failures: 0 },
+                    vec![Effect::HangUp, Effect::Look],
+                ),
+                Event::Failed(trouble) => self.failed(trouble, 0, now, jitter),
+                Event::Due | Event::Connected | Event::Delivered { .. } | Event::Nothing { .. } => {
+                    stay
+                }
+            },
+            // A queue that fills does not hasten a lane in trouble.
+            Phase::Waiting { failures, .. } | Phase::Parked { failures, .. } => match event {
+                Event::Due | Event::Woken => look(failures),
+                Event::Queued
+                | Event::Looked { .. }
+                | Event::Connected
+                | Event::Delivered { .. }
+                | Event::Nothing { .. }
+                | Event::LineGone
+                | Event::Failed(_) => stay,
+            },
+            Phase::Holding { failures, .. } => match event {
+                Event::Due => look(failures),
+                Event::Queued
+                | Event::Woken
+                | Event::Looked { .. }
+                | Event::Connected
+                | Event::Delivered { .. }
+                | Event::Nothing { .. }
+                | Event::LineGone
+                | Event::Failed(_) => stay,
+            },
+        }
+    }
+
+    /// Hangs up and decides when to try again.
+    fn failed(
+        &self,
+        trouble: Trouble,
+        failures: u32,
+        now: Instant,
+        jitter: f64,
+    ) -> (Phase, Vec<Effect>) {
+        let failures = failures.saturating_add(1);
+        let delay = self.times.backoff.delay(failures, jitter);
+        let chance = jitter.clamp(0.0, 1.0);
+        let parked = Phase::Parked {
+            until: now + self.times.parked.mul_f64(0.9 + chance / 5.0),
+            failures,
+        };
+        let phase = match trouble {
+            Trouble::Operator => parked,
+            Trouble::Perhaps if failures >= PERHAPS => parked,
+            Trouble::Later | Trouble::Perhaps => Phase::Waiting {
+                until: now + delay,
+                failures,
+            },
+            Trouble::Hold(time) => Phase::Holding {
+                until: now + time.max(delay),
+                failures,
+            },
+        };
+        (phase, vec![Effect::HangUp])
+    }
+}
+
+fn look(failures: u32) -> (Phase, Vec<Effect>) {
+    (Phase::Looking { failures }, vec![Effect::Look])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIMES: Times = Times {
+        backoff: Backoff {
+            first: Duration::from_secs(5),
+            cap: Duration::from_secs(300),
+        },
+        parked: Duration::from_secs(300),
+    };
+
+    fn machine(phase: Phase) -> Machine {
+        Machine {
+            phase,
+            times: TIMES,
+        }
+    }
+
+    fn seconds(n: u64) -> Duration {
+        Duration::from_secs(n)
+    }
+
+    #[test]
+    fn the_line_is_opened_only_for_something_due_and_before_a_claim() {
+        let now = Instant::now();
+        let mut machine = Machine::new(TIMES);
+        assert_eq!(machine.begin(), Effect::Look);
+        let later = Some(now + seconds(60));
+        assert_eq!(machine.handle(Event::Looked { due: later }, now, 0.0), []);
+        assert_eq!(machine.deadline(), later);
+        assert_eq!(machine.handle(Event::Queued, now, 0.0), [Effect::Look]);
+        assert_eq!(
+            machine.handle(Event::Looked { due: Some(now) }, now, 0.0),
+            [Effect::Connect]
+        );
+        assert_eq!(
+            machine.handle(Event::Connected, now, 0.0),
+            [Effect::Deliver]
+        );
+    }
+
+    #[test]
+    fn a_line_serves_a_burst_lingers_and_is_closed() {
+        let now = Instant::now();
+        let mut machine = machine(Phase::Sending { failures: 2 });
+        let delivered = Event::Delivered { line: true };
+        assert_eq!(machine.handle(delivered, now, 0.0), [Effect::Deliver]);
+        let close_at = now + seconds(5);
+        assert_eq!(
+            machine.handle(Event::Nothing { close_at }, now, 0.0),
+            [Effect::Look]
+        );
+        assert_eq!(machine.handle(Event::Looked { due: None }, now, 0.0), []);
+        assert_eq!(machine.deadline(), Some(close_at));
+        // Something is queued while it lingers: the same line, at once.
+        assert_eq!(machine.handle(Event::Queued, now, 0.0), [Effect::Look]);
+        machine.handle(Event::Looked { due: Some(now) }, now, 0.0);
+        assert_eq!(machine.deadline(), Some(now));
+        assert_eq!(machine.handle(Event::Due, now, 0.0), [Effect::Deliver]);
+        machine.handle(Event::Nothing { close_at }, now, 0.0);
+        assert_eq!(
+            machine.handle(Event::Due, close_at, 0.0),
+            [Effect::Quit, Effect::Look]
+        );
+        // A worn line is closed, and what else is due gets a new one.
+        let mut machine = self::machine(Phase::Sending { failures: 0 });
+        assert_eq!(
+            machine.handle(Event::Delivered { line: false }, now, 0.0),
+            [Effect::Quit, Effect::Look]
+        );
+    }
+
+    #[test]
+    fn a_queue_that_says_due_and_gives_nothing_is_not_asked_in_a_circle() {
+        let now = Instant::now();
+        let mut machine = machine(Phase::Sending { failures: 0 });
+        let close_at = now + seconds(5);
+        machine.handle(Event::Nothing { close_at }, now, 0.0);
+        machine.handle(Event::Looked { due: Some(now) }, now, 0.0);
+        assert_eq!(machine.deadline(), Some(now + PAUSE));
+        assert_eq!(machine.handle(Event::Due, now, 0.0), []);
+        assert_eq!(
+            machine.handle(Event::Due, now + PAUSE, 0.0),
+            [Effect::Deliver]
+        );
+    }
+
+    #[test]
+    fn failures_wait_longer_and_longer_and_a_delivery_forgives_them() {
+        let now = Instant::now();
+        let mut machine = machine(Phase::Connecting { failures: 0 });
+        for wait in [5, 10, 20, 40, 80, 160, 300, 300] {
+            let failed = Event::Failed(Trouble::Later);
+            assert_eq!(machine.handle(failed, now, 0.0), [Effect::HangUp]);
+            assert_eq!(machine.deadline(), Some(now + seconds(wait)));
+            assert_eq!(machine.handle(Event::Queued, now, 0.0), [], "not hastened");
+            assert_eq!(machine.handle(Event::Due, now, 0.0), [Effect::Look]);
+            machine.handle(Event::Looked { due: Some(now) }, now, 0.0);
+        }
+        machine.handle(Event::Connected, now, 0.0);
+        machine.handle(Event::Delivered { line: true }, now, 0.0);
+        machine.handle(Event::Failed(Trouble::Later), now, 0.0);
+        assert_eq!(machine.deadline(), Some(now + seconds(5)));
+    }
+
+    #[test]
+    fn a_parked_lane_is_tried_every_few_minutes_and_at_once_when_woken() {
+        let now = Instant::now();
+        for jitter in [0.0, 0.5, 1.0] {
+            let mut machine = machine(Phase::Connecting { failures: 0 });
+            machine.handle(Event::Failed(Trouble::Operator), now, jitter);
+            let wait = machine.deadline().unwrap() - now;
+            assert!((seconds(270)..=seconds(330)).contains(&wait), "{wait:?}");
+            assert_eq!(machine.handle(Event::Queued, now, 0.0), []);
+            assert_eq!(machine.handle(Event::Woken, now, 0.0), [Effect::Look]);
+        }
+        let mut machine = machine(Phase::Connecting { failures: 1 });
+        machine.handle(Event::Failed(Trouble::Perhaps), now, 0.0);
+        assert!(matches!(machine.phase(), Phase::Waiting { .. }));
+        machine.phase = Phase::Connecting { failures: 2 };
+        machine.handle(Event::Failed(Trouble::Perhaps), now, 0.0);
+        assert!(matches!(machine.phase(), Phase::Parked { .. }));
+    }
+
+    #[test]
+    fn a_limit_holds_until_its_time_whoever_asks() {
+        let now = Instant::now();
+        let mut machine = machine(Phase::Sending { failures: 0 });
+        let hold = Trouble::Hold(seconds(3600));
+        assert_eq!(
+            machine.handle(Event::Failed(hold), now, 0.0),
+            [Effect::HangUp]
+        );
+        for event in [Event::Queued, Event::Woken] {
+            assert_eq!(machine.handle(event, now, 0.0), []);
+        }
+        assert_eq!(machine.deadline(), Some(now + seconds(3600)));
+        assert_eq!(
+            machine.handle(Event::Due, now + seconds(3600), 0.0),
+            [Effect::Look]
+        );
+    }
+
+    /// Whatever happens in whatever order: delivering needs a line, a second line needs the first one
+    /// closed, and a lane that rests without a line has none open.
+    #[test]
+    fn no_order_of_events_delivers_without_a_line_or_opens_two() {
+        let now = Instant::now();
+        let events = [
+            Event::Due,
+            Event::Queued,
+            Event::Woken,
+            Event::Looked { due: Some(now) },
+            Event::Looked { due: None },
+            Event::Connected,
+            Event::Delivered { line: true },
+            Event::Delivered { line: false },
+            Event::Nothing { close_at: now },
+            Event::LineGone,
+            Event::Failed(Trouble::Later),
+            Event::Failed(Trouble::Operator),
+        ];
+        fn walk(
+            phase: Phase,
+            line: bool,
+            events: &[Event],
+            depth: u32,
+            now: Instant,
+            seen: &mut u64,
+        ) {
+            if depth == 0 {
+                return;
+            }
+            for &event in events {
+                // Outcomes come only to the effect that asked for them.
+                let asked = match event {
+                    Event::Connected => matches!(phase, Phase::Connecting { .. }),
+                    Event::Delivered { .. } | Event::Nothing { .. } | Event::LineGone => {
+                        matches!(phase, Phase::Sending { .. })
+                    }
+                    _ => true,
+                };
+                if !asked {
+                    continue;
+                }
+                let mut machine = machine(phase);
+                let mut line = line || event == Event::Connected;
+                for effect in machine.handle(event, now, 0.0) {
+                    match effect {
+                        Effect::Deliver => assert!(line, "{event:?} in {phase:?}"),
+                        Effect::Connect => assert!(!line, "{event:?} in {phase:?}"),
+                        Effect::Quit | Effect::HangUp => line = false,
+                        Effect::Look => {}
+                    }
+                }
+                let needs_none = !matches!(
+                    machine.phase(),
+                    Phase::Sending { .. } | Phase::Lingering { .. }
+                );
+                assert!(!(needs_none && line), "{event:?} in {phase:?} left a line");
+                *seen += 1;
+                walk(machine.phase(), line, events, depth - 1, now, seen);
+            }
+        }
+        let mut seen = 0;
+        let begin = Machine::new(TIMES).phase();
+        walk(begin, false, &events, 6, now, &mut seen);
+        assert!(seen > 10_000, "{seen}");
+    }
+}

@@ -1,0 +1,67 @@
+//! Why sending failed, and what that asks of the lane. Pure.
+
+use super::machine::Trouble;
+use crate::{
+    blob::BlobError, diagnosis::Failure, model::FailureClass, net::DialError, smtp::SmtpError,
+    store::StoreError, token::TokenError,
+};
+
+/// The lane cannot send. What one message met is not here: that is the message's outcome.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// The server, or the way to it.
+    #[error("cannot send mail")]
+    Smtp(#[from] SmtpError),
+    /// The database.
+    #[error("cannot use the queue")]
+    Store(#[from] StoreError),
+    /// The frozen bytes of a message.
+    #[error("cannot read a queued message")]
+    Blob(#[from] BlobError),
+    /// No access token.
+    #[error("no access token")]
+    Token(#[from] TokenError),
+}
+
+impl SendError {
+    /// Who acts next.
+    pub fn class(&self) -> FailureClass {
+        match self {
+            Self::Smtp(error) => error.class(),
+            Self::Store(error) => error.class(),
+            Self::Blob(error) => error.class(),
+            Self::Token(error) => error.class(),
+        }
+    }
+}
+
+/// What the lane does about it.
+pub(super) fn trouble(error: &SendError) -> Trouble {
+    match (error, error.class()) {
+        // A host that is never found is no passing trouble, but it begins like one.
+        (
+            SendError::Smtp(SmtpError::Dial(DialError::Resolve { .. } | DialError::Connect { .. })),
+            FailureClass::RetryLater,
+        ) => Trouble::Perhaps,
+        (_, FailureClass::OperatorMustAct) => Trouble::Operator,
+        (_, FailureClass::HoldFor(time)) => Trouble::Hold(time),
+        (_, FailureClass::RetryLater | FailureClass::GiveUp) => Trouble::Later,
+    }
+}
+
+/// The failure as it is explained to people.
+pub(super) fn failure(error: SendError) -> Failure {
+    match error {
+        SendError::Smtp(error) => Failure::Smtp(error),
+        SendError::Store(error) => Failure::Store(error),
+        SendError::Blob(error) => Failure::Bug(error.to_string()),
+        SendError::Token(error) => match error {
+            TokenError::NotSignedIn => Failure::NotSignedIn,
+            TokenError::NeedsSignIn { reason } => Failure::SignInNeeded(reason),
+            TokenError::ProviderMissing => Failure::ProviderMissing,
+            TokenError::Oauth(error) => Failure::Oauth(error),
+            TokenError::Store(error) => Failure::Store(error),
+            other => Failure::Bug(other.to_string()),
+        },
+    }
+}
