@@ -5,6 +5,7 @@
 mod faults;
 mod imap;
 mod kills;
+mod oauth;
 mod operator;
 mod packaging;
 mod refusals;
