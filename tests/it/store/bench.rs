@@ -271,7 +271,7 @@ impl Bench {
         let (account, lease) = self.account(key).await;
         let start = self
             .store
-            .folder_start(&lease, "INBOX", cursor(1), 0, at(0));
+            .folder_start(&lease, "INBOX", cursor(1), 1, at(0));
         let folder = start.await.unwrap();
         (account, lease, folder)
     }
