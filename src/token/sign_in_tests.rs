@@ -142,17 +142,11 @@ async fn a_state_is_good_once_for_ten_minutes_and_for_who_began() {
     );
     let late = begin(&keeper, &bench).await;
     bench.clock.advance(11 * 60);
-    assert_eq!(
-        code(with_code(&late)).await,
-        Some("sign_in_state_expired")
-    );
+    assert_eq!(code(with_code(&late)).await, Some("sign_in_state_expired"));
     assert_eq!(bench.platform.posts(), 0);
     let good = begin(&keeper, &bench).await;
     assert_eq!(code(with_code(&good)).await, None);
-    assert_eq!(
-        code(with_code(&good)).await,
-        Some("sign_in_state_used")
-    );
+    assert_eq!(code(with_code(&good)).await, Some("sign_in_state_used"));
     assert_eq!(bench.platform.posts(), 1);
 }
 
