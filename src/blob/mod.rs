@@ -19,7 +19,7 @@
 //! - What refers to an object, and when one may be removed.
 //!
 //! # Standards
-//! RFC 8878 (zstd frames with content size and checksum).
+//! Zstandard frames with content size and checksum.
 
 use std::{os::unix::fs::DirBuilderExt, path::PathBuf, sync::Arc};
 

@@ -102,7 +102,7 @@ pub(super) fn built_in(place: &Place, data_dir: &Path, host_name: &str) -> Confi
         blob_url: Url::from_file_path(&blobs).unwrap_or_else(|()| {
             Url::from_file_path("/var/lib/motion-email/blobs").expect("an absolute path is a URL")
         }),
-        key_file: data_dir.join("secrets.key"),
+        key_file: data_dir.join("key"),
         data_dir: data_dir.to_owned(),
         listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9380),
         socket: place.run.join("motion-email.sock"),

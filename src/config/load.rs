@@ -201,7 +201,16 @@ fn read(path: &Path) -> Result<(Vec<u8>, bool), String> {
     if bytes.len() as u64 > MAX_FILE {
         return Err("is larger than 1 MiB".to_owned());
     }
-    Ok((bytes, metadata.permissions().mode() & 0o004 != 0))
+    Ok((bytes, is_public(path)))
+}
+
+/// Whether everyone may read a file: by its own mode and by those of all directories above it.
+fn is_public(path: &Path) -> bool {
+    let may = |path: &Path, bit: u32| {
+        std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & bit != 0)
+    };
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    may(&path, 0o004) && path.ancestors().skip(1).all(|above| may(above, 0o001))
 }
 
 /// Reads all sources anew. Blocks on file reads; call it where that does no harm.

@@ -145,7 +145,7 @@ fn what_lies_in_the_data_directory_follows_it() {
         config.database_url.expose_secret(),
         "sqlite:///data/motion-email.db"
     );
-    assert_eq!(config.key_file, Path::new("/data/secrets.key"));
+    assert_eq!(config.key_file, Path::new("/data/key"));
     assert_eq!(config.blob_url.as_str(), "file:///data/blobs");
 }
 
@@ -223,22 +223,26 @@ fn no_mistake_and_no_debug_text_shows_a_password() {
 #[test]
 fn a_password_in_a_file_that_everybody_may_read_is_refused() {
     let dir = tempfile::tempdir().unwrap();
+    let mode =
+        |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     let path = file(
         dir.path(),
         "e",
         "XC_EMAIL_DATABASE_URL=mysql://u:canary@h/d\n",
     );
-    assert!(load(&from_files(std::slice::from_ref(&path))).is_ok());
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-    let lines = load(&from_files(std::slice::from_ref(&path)))
-        .unwrap_err()
-        .lines();
+    let sources = from_files(std::slice::from_ref(&path));
+    mode(dir.path(), 0o755);
+    assert!(load(&sources).is_ok(), "only its owner may read it");
+    mode(&path, 0o644);
+    let lines = load(&sources).unwrap_err().lines();
     assert_eq!(lines.len(), 1);
     assert!(lines[0].contains("chmod 640") && !lines[0].contains("canary"));
+    mode(dir.path(), 0o700);
+    assert!(load(&sources).is_ok(), "nobody else gets to it");
 
-    file(dir.path(), "e", "XC_EMAIL_DATABASE_URL=sqlite:///a/b\n");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-    assert!(load(&from_files(&[path])).is_ok());
+    mode(dir.path(), 0o755);
+    fs::write(&path, "XC_EMAIL_DATABASE_URL=sqlite:///a/b\n").unwrap();
+    assert!(load(&sources).is_ok(), "it holds no password");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::{data_dir::DataDir, listen::unix_socket, signals::Wishes, start::Star
 use crate::{
     blob::Blobs,
     config::{Config, Sources},
-    http, inbound, lease,
+    http, inbound,
     logs::LogControl,
     model::{Clock, NodeId, SystemClock},
     net::Net,

@@ -22,7 +22,7 @@ const THREAD_STACK: usize = 8 * 1024 * 1024;
 pub enum StartError {
     /// The settings hold mistakes.
     #[error("the settings hold mistakes:\n{0}")]
-    Settings(#[from] Mistakes),
+    Settings(Mistakes),
     /// The logs cannot be written.
     #[error("the logs cannot be written")]
     Logs(#[from] LogError),
@@ -62,6 +62,13 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+}
+
+impl From<Mistakes> for StartError {
+    fn from(mistakes: Mistakes) -> Self {
+        // Not as a source: the lines would be said twice.
+        Self::Settings(mistakes)
+    }
 }
 
 impl StartError {

@@ -42,6 +42,8 @@ pub enum Failure {
     SignInNeeded(String),
     /// The account names a cloud provider that does not exist.
     ProviderMissing,
+    /// There is no access token at the moment for a reason of our own that passes; in its words.
+    TokenWaits(String),
     /// A bug: a panic or an impossible state.
     Bug(String),
 }
@@ -57,7 +59,7 @@ impl Failure {
             Self::NotSignedIn | Self::SignInNeeded(_) | Self::ProviderMissing => {
                 FailureClass::OperatorMustAct
             }
-            Self::Bug(_) => FailureClass::RetryLater,
+            Self::TokenWaits(_) | Self::Bug(_) => FailureClass::RetryLater,
         }
     }
 }

@@ -257,7 +257,7 @@ impl Delivery<'_> {
             outcome: settle::settle(attempt, result, schedule),
             reply_code: reply.map(|reply| reply.code),
             reply_text: match (reply, result) {
-                (Some(reply), _) => reply.to_string().chars().take(1000).collect(),
+                (Some(reply), _) => reply.words().chars().take(1000).collect(),
                 (None, Err(error)) => words(error),
                 (None, Ok(_)) => String::new(),
             },
@@ -323,10 +323,13 @@ impl Delivery<'_> {
     fn tell(&self, settled: &[Settled]) {
         let account = &self.recorder.account.entered.key;
         let outbox = self.claimed.outbox;
-        let of = |kind: fn(&Outcome) -> bool| -> (usize, &str) {
+        let of = |kind: fn(&Outcome) -> bool| -> (usize, String) {
             let same = settled.iter().filter(|one| kind(&one.outcome));
-            let reply = same.clone().next().map_or("", |one| &one.reply_text);
-            (same.count(), reply)
+            let reply = same.clone().next().map(|one| match one.reply_code {
+                Some(code) => format!("{code} {}", one.reply_text),
+                None => one.reply_text.clone(),
+            });
+            (same.count(), reply.unwrap_or_default())
         };
         let (recipient_count, reply) = of(|o| matches!(o, Outcome::Sent));
         if recipient_count > 0 {

@@ -30,6 +30,8 @@ pub struct Lane {
     machine: Machine,
     report: Report,
     open: Option<Box<Open>>,
+    /// What an earlier run left unended is cleared up.
+    begun: bool,
     /// Outcomes not yet handled.
     pending: VecDeque<Event>,
     queued: watch::Receiver<u64>,
@@ -68,6 +70,7 @@ impl Lane {
             report: Report::new(recorder.clone(), status),
             recorder,
             open: None,
+            begun: false,
             pending: VecDeque::new(),
             queued,
             wake,
@@ -135,20 +138,28 @@ impl Lane {
         stop: &CancellationToken,
     ) -> Result<(), Unrecorded> {
         match effect {
-            Effect::Look => {
-                let (store, account) = (&self.recorder.parts.store, self.recorder.account.id);
-                match store.outbox_next_due(account).await {
-                    Ok(due) => self.pending.push_back(Event::Looked {
-                        due: due.map(|at| self.instant(at)),
-                    }),
-                    Err(error) => self.fail(error.into())?,
-                }
-            }
+            Effect::Look => match self.look().await {
+                Ok(due) => self.pending.push_back(Event::Looked {
+                    due: due.map(|at| self.instant(at)),
+                }),
+                Err(error) => self.fail(error.into())?,
+            },
             Effect::Connect => self.connect(stop).await?,
             Effect::Deliver => self.deliver(stop).await?,
             Effect::Quit | Effect::HangUp => self.hang_up().await,
         }
         Ok(())
+    }
+
+    /// When the next message is due. The first time, what an earlier run left unended is cleared up.
+    async fn look(&mut self) -> Result<Option<Timestamp>, StoreError> {
+        let parts = &self.recorder.parts;
+        if !self.begun {
+            let now = parts.clock.now();
+            parts.store.outbox_begin(&self.recorder.lease, now).await?;
+            self.begun = true;
+        }
+        parts.store.outbox_next_due(self.recorder.account.id).await
     }
 
     async fn connect(&mut self, stop: &CancellationToken) -> Result<(), Unrecorded> {

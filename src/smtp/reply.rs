@@ -24,6 +24,14 @@ pub struct Reply {
 }
 
 impl Reply {
+    /// Enhanced code and text, without the code.
+    pub fn words(&self) -> String {
+        match &self.enhanced {
+            Some(enhanced) => format!("{enhanced} {}", self.text),
+            None => self.text.clone(),
+        }
+    }
+
     /// 2yz.
     pub fn is_success(&self) -> bool {
         (200..300).contains(&self.code)

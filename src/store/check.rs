@@ -138,7 +138,7 @@ async fn mariadb(connection: &mut AnyConnection) -> Result<(), OpenError> {
         sqlx::query("SELECT CAST(@@SESSION.innodb_snapshot_isolation AS CHAR) AS v"),
     )
     .await?;
-    if isolation != "1" {
+    if isolation != "1" && !isolation.eq_ignore_ascii_case("ON") {
         wrong.push(
             "innodb_snapshot_isolation cannot be switched on: put innodb_snapshot_isolation = ON under [mysqld]"
                 .to_owned(),

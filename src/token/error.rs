@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{model::FailureClass, oauth::OauthError, store::StoreError};
+use crate::{diagnosis::Failure, model::FailureClass, oauth::OauthError, store::StoreError};
 
 /// Why there is no access token.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +58,22 @@ impl TokenError {
 impl From<StoreError> for TokenError {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
+    }
+}
+
+impl From<TokenError> for Failure {
+    fn from(error: TokenError) -> Self {
+        match error {
+            TokenError::NotSignedIn => Self::NotSignedIn,
+            TokenError::NeedsSignIn { reason } => Self::SignInNeeded(reason),
+            TokenError::ProviderMissing => Self::ProviderMissing,
+            TokenError::Oauth(error) => Self::Oauth(error),
+            TokenError::Store(error) => Self::Store(error),
+            waits @ (TokenError::Pending
+            | TokenError::Elsewhere
+            | TokenError::RefreshLost
+            | TokenError::Stopping) => Self::TokenWaits(waits.to_string()),
+        }
     }
 }
 

@@ -41,3 +41,10 @@ pub use flow::{SignIn, SignedIn};
 pub use keeper::{Settings, Token, TokenKeeper};
 pub use life::{Freshness, freshness};
 pub use waits::Waits;
+
+#[cfg(test)]
+mod bench;
+#[cfg(test)]
+mod keeper_tests;
+#[cfg(test)]
+mod sign_in_tests;

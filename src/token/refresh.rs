@@ -39,7 +39,8 @@ pub(super) async fn refresh(keeper: &Inner, slot: &Slot) -> Result<Token, TokenE
 /// The grant as stored, if it can be refreshed.
 async fn read(keeper: &Inner, slot: &Slot) -> Result<Grant, TokenError> {
     let grant = keeper.store.grant_get(slot.provider).await?;
-    let grant = grant.ok_or(TokenError::NotSignedIn)?;
+    // The row comes and goes with its provider.
+    let grant = grant.ok_or(TokenError::ProviderMissing)?;
     slot.learn(&grant, rand::random());
     match grant.state {
         GrantState::Missing => Err(TokenError::NotSignedIn),

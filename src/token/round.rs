@@ -43,7 +43,10 @@ impl TokenKeeper {
         match self.inner.store.grant_list().await {
             Ok(grants) => {
                 for grant in &grants {
-                    self.inner.slot(grant.provider).learn(grant, rand::random());
+                    let slot = self.inner.slot(grant.provider);
+                    if slot.learn(grant, rand::random()) {
+                        self.inner.tell();
+                    }
                 }
                 self.inner
                     .slots()

@@ -124,14 +124,14 @@ impl Slot {
             .max()
     }
 
-    /// Takes over what a row of the store says, unless something newer is known.
-    pub(super) fn learn(&self, grant: &Grant, jitter: f64) {
+    /// Takes over what a row of the store says, unless something newer is known. Whether its tokens were new.
+    pub(super) fn learn(&self, grant: &Grant, jitter: f64) -> bool {
         let mut known = self.known();
         match known.version {
-            Some(version) if grant.version < version => return,
+            Some(version) if grant.version < version => return false,
             Some(version) if grant.version == version => {
                 known.state = Some(grant.state);
-                return;
+                return false;
             }
             // Somebody stored newer tokens: whatever troubled us is over.
             Some(_) => known.trouble = None,
@@ -153,6 +153,7 @@ impl Slot {
                     life: Life::stored(expires, grant.updated_at, jitter),
                     refused: false,
                 });
+        true
     }
 
     /// A token that has just been committed.

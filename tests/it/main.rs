@@ -9,6 +9,7 @@ mod operator;
 mod packaging;
 mod refusals;
 mod spine;
+mod store;
 mod support;
 mod tidy;
 mod tokens;

@@ -42,6 +42,13 @@ pub fn explain(failure: &Failure, context: &Context) -> Diagnosis {
             "It was removed.",
             "Edit the account and choose a cloud provider.",
         ),
+        Failure::TokenWaits(detail) => Words::new(
+            "token_waits",
+            "There is no access token at the moment.",
+            words::quote(detail),
+            "Nothing, it is tried again by itself. If it lasts: look for earlier log lines about the database and \
+             about this cloud provider.",
+        ),
         Failure::Bug(detail) => Words::new(
             "bug",
             "The program met a state that should be impossible.",

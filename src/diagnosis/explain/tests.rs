@@ -128,6 +128,7 @@ fn cases() -> Vec<(Failure, &'static str)> {
         (entra("unauthorized_client", 700_016), "oauth_refused"),
         (Failure::NotSignedIn, "not_signed_in"),
         (Failure::ProviderMissing, "provider_missing"),
+        (Failure::TokenWaits("x".into()), "token_waits"),
         (Failure::Bug("x".into()), "bug"),
     ]
 }

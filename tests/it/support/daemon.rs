@@ -3,6 +3,8 @@
 
 use std::{
     fmt::Write as _,
+    io::Write as _,
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::Duration,
@@ -115,7 +117,15 @@ impl Daemon {
         for (key, value) in &self.settings {
             writeln!(text, "{key}={value}").expect("text");
         }
-        std::fs::write(self.env_file(), text).expect("the env file");
+        // 0600: a file that holds a database password and that everybody may read is refused.
+        let mut file = std::fs::OpenOptions::new()
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .mode(0o600)
+            .open(self.env_file())
+            .expect("the env file");
+        file.write_all(text.as_bytes()).expect("the env file");
     }
 
     /// The env file's path.

@@ -1,0 +1,175 @@
+//! For tests: a keeper over a real SQLite store and a scripted platform.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::{Connection, SqliteConnection};
+use tempfile::TempDir;
+use tokio::{task::JoinSet, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use super::{Settings, TokenKeeper, Waits};
+use crate::{
+    model::{Backoff, Clock, CloudProviderId, Grant, NewTokens, NodeId, SystemClock, Timestamp},
+    oauth::{OauthClient, Settings as OauthSettings, scripted::Platform},
+    store::{Settings as StoreSettings, Store},
+};
+
+/// The machine's clock, moved by the test.
+#[derive(Clone, Default)]
+pub(super) struct MovedClock(Arc<AtomicI64>);
+
+impl MovedClock {
+    pub(super) fn advance(&self, seconds: i64) {
+        self.0.fetch_add(seconds * 1000, Ordering::Relaxed);
+    }
+}
+
+impl Clock for MovedClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(SystemClock.now().millis() + self.0.load(Ordering::Relaxed))
+    }
+}
+
+pub(super) struct Bench {
+    pub(super) store: Store,
+    pub(super) platform: Platform,
+    pub(super) clock: MovedClock,
+    pub(super) provider: CloudProviderId,
+    pub(super) settings: Settings,
+    dir: TempDir,
+    _writer: JoinSet<()>,
+}
+
+pub(super) fn secret(text: &str) -> SecretString {
+    text.to_owned().into()
+}
+
+/// Waits that tests can wait for.
+fn settings() -> Settings {
+    Settings {
+        patience: Duration::from_secs(20),
+        poll: Duration::from_millis(100),
+        waits: Waits {
+            retry: Backoff {
+                first: Duration::from_millis(200),
+                cap: Duration::from_secs(1),
+            },
+            steps: [Duration::from_secs(3600); 4],
+        },
+        store_retry: Backoff {
+            first: Duration::from_millis(20),
+            cap: Duration::from_millis(100),
+        },
+        ..Settings::default()
+    }
+}
+
+impl Bench {
+    /// One provider that nobody has signed in to.
+    pub(super) async fn new(platform: Platform) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}/motion.db", dir.path().display());
+        let (store, writer) = Store::open(&StoreSettings {
+            url: secret(&url),
+            key_file: dir.path().join("key"),
+            ca_file: "/nonexistent".into(),
+            read_connections: 2,
+            patience: Duration::from_millis(300),
+        })
+        .await
+        .unwrap();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(writer.run(CancellationToken::new()));
+        let clock = MovedClock::default();
+        let provider = store
+            .provider_add(&platform.provider("Contoso"), clock.now())
+            .await
+            .unwrap();
+        Self {
+            store,
+            platform,
+            clock,
+            provider: provider.id,
+            settings: settings(),
+            dir,
+            _writer: tasks,
+        }
+    }
+
+    /// One provider with tokens `at-0`, `rt-0` of which the access token lives this long.
+    pub(super) async fn signed_in(platform: Platform, seconds: i64) -> Self {
+        let bench = Self::new(platform).await;
+        let tokens = NewTokens {
+            access_token: secret("at-0"),
+            access_expires_at: Timestamp::from_millis(bench.clock.now().millis() + seconds * 1000),
+            refresh_token: Some(secret("rt-0")),
+            scopes: Some("mail".into()),
+            signed_in_as: Some("andrea@contoso.example".into()),
+        };
+        bench
+            .store
+            .grant_adopt(bench.provider, &tokens, bench.clock.now())
+            .await
+            .unwrap();
+        bench
+    }
+
+    /// A keeper as after a start of the process.
+    pub(super) fn keeper(&self) -> TokenKeeper {
+        TokenKeeper::new(
+            self.store.clone(),
+            OauthClient::new(&[], &OauthSettings::default()).unwrap(),
+            NodeId::random(),
+            Arc::new(self.clock.clone()),
+            self.settings.clone(),
+        )
+    }
+
+    pub(super) async fn grant(&self) -> Grant {
+        self.store.grant_get(self.provider).await.unwrap().unwrap()
+    }
+
+    /// The stored refresh token.
+    pub(super) async fn refresh_token(&self) -> String {
+        let token = self.grant().await.refresh_token.unwrap();
+        token.expose_secret().to_owned()
+    }
+
+    /// Takes the database's write lock, so that no commit succeeds until it is given back.
+    pub(super) async fn database_refuses(&self) -> SqliteConnection {
+        let url = format!("sqlite://{}/motion.db", self.dir.path().display());
+        let mut other = SqliteConnection::connect(&url).await.unwrap();
+        let begin = sqlx::query("BEGIN IMMEDIATE");
+        begin.execute(&mut other).await.unwrap();
+        other
+    }
+}
+
+/// Waits for a state of the world, not for a time.
+pub(super) async fn eventually(what: &str, mut state: impl AsyncFnMut() -> bool) {
+    let start = Instant::now();
+    while !state().await {
+        assert!(start.elapsed() < Duration::from_secs(20), "never: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Runs `work` until the platform has seen this many requests, then drops it unfinished.
+pub(super) async fn wait_until_asked<T>(
+    work: impl Future<Output = T>,
+    platform: &Platform,
+    posts: usize,
+) {
+    tokio::select! {
+        biased;
+        _ = work => panic!("it ended although the platform has not answered"),
+        () = platform.reached(posts) => {}
+    }
+}

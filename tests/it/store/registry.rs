@@ -1,0 +1,533 @@
+//! Providers, grants, sign-ins, accounts, nodes.
+
+use std::time::Duration;
+
+use motion_email::{
+    model::{AccountKey, Authentication, Backfill, GrantState, LaneName, NewTokens, NodeId},
+    store::{CloudProviderChange, LeaseRow, NewOauthState, NodeRow, StoreError, TakenState},
+};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::bench::{ALL, Bench, at, new_account, new_provider};
+
+pub async fn a_provider_is_stored_changed_and_removed_and_its_secret_is_never_in_the_clear(
+    bench: &mut Bench,
+) {
+    let store = &bench.store;
+    let made = store
+        .provider_add(&new_provider("Motion"), at(1))
+        .await
+        .unwrap();
+    let read = store.provider_get(made.id).await.unwrap().unwrap();
+    assert_eq!(read.entered.client_secret.expose_secret(), "client-s3cret");
+    assert_eq!(
+        read.entered.scope_host.as_deref(),
+        Some("https://outlook.office.com")
+    );
+    assert_eq!((read.created_at, read.updated_at), (at(1), at(1)));
+    assert_eq!(
+        bench
+            .number("SELECT COUNT(*) FROM cloud_providers WHERE client_secret LIKE '%s3cret%'")
+            .await,
+        0
+    );
+
+    let change = CloudProviderChange {
+        client_secret: Some(SecretString::from("rotated")),
+        scope_host: Some(None),
+        ..CloudProviderChange::default()
+    };
+    store
+        .provider_change(made.id, &change, at(2))
+        .await
+        .unwrap();
+    let read = store.provider_get(made.id).await.unwrap().unwrap();
+    assert_eq!(read.entered.client_secret.expose_secret(), "rotated");
+    assert_eq!(read.entered.scope_host, None);
+    assert_eq!(read.entered.name, "Motion");
+    assert_eq!(store.provider_list(ALL).await.unwrap().count, 1);
+
+    let mut new = new_account("AAA", bench.list().await);
+    new.authentication = Authentication::Modern {
+        provider: made.id,
+        user: "box@corp.example".to_owned(),
+        delegate: Some("anna@corp.example".to_owned()),
+    };
+    let account = store.account_add(&new, at(3)).await.unwrap();
+    assert_eq!(account.smtp_user(), "anna@corp.example");
+    let in_use = store.provider_remove(made.id).await;
+    assert!(
+        matches!(in_use, Err(StoreError::InUse { .. })),
+        "{in_use:?}"
+    );
+    store
+        .account_remove(account.id, false, at(4))
+        .await
+        .unwrap();
+    store.provider_remove(made.id).await.unwrap();
+    assert!(store.provider_get(made.id).await.unwrap().is_none());
+    assert!(store.grant_get(made.id).await.unwrap().is_none());
+    let gone = store.provider_remove(made.id).await;
+    assert!(matches!(gone, Err(StoreError::Missing { .. })), "{gone:?}");
+}
+
+pub async fn an_account_is_stored_changed_paused_and_removed(bench: &mut Bench) {
+    let (account, lease) = bench.account("SUPP1").await;
+    let store = &bench.store;
+    let read = store.account_get(account.id).await.unwrap().unwrap();
+    let Authentication::Password { password, .. } = &read.entered.authentication else {
+        panic!("not by password");
+    };
+    assert_eq!(password.expose_secret(), "pass-W0rd");
+    assert_eq!(read.entered.backfill, Backfill::Since(at(-5)));
+    assert_eq!(read.entered.smtp, account.entered.smtp);
+    let key = AccountKey::parse("supp1").unwrap();
+    assert_eq!(
+        store.account_by_key(&key).await.unwrap().unwrap().id,
+        account.id
+    );
+
+    let mut new = read.entered.clone();
+    new.backfill = Backfill::All;
+    let changed = store
+        .account_change(account.id, &new, Some(read.version), at(5))
+        .await
+        .unwrap();
+    assert_eq!(changed.version, read.version + 1);
+    let stale = store
+        .account_change(account.id, &new, Some(read.version), at(5))
+        .await;
+    assert!(matches!(stale, Err(StoreError::Conflict(_))), "{stale:?}");
+    let paused = store.account_pause(account.id, true, at(6)).await.unwrap();
+    assert!(paused.paused && paused.version == changed.version + 1);
+    let again = store.account_pause(account.id, true, at(7)).await.unwrap();
+    assert_eq!(
+        again.version, paused.version,
+        "pausing twice replaces no task"
+    );
+
+    let state = |word: &'static str, code: Option<&'static str>| {
+        store.account_state(&lease, LaneName::Inbound, word, code, Some("words"), at(8))
+    };
+    state("waiting", Some("imap.refused")).await.unwrap();
+    state("waiting", Some("imap.refused")).await.unwrap();
+    state("watching", None).await.unwrap();
+    state("waiting", Some("imap.refused")).await.unwrap();
+    assert_eq!(bench.event_kinds().await, ["account.state"; 3]);
+    let lanes = store.account_lanes(account.id).await.unwrap();
+    assert_eq!(lanes[0].state.as_deref(), Some("waiting"));
+    assert_eq!(lanes[1].state, None);
+
+    store
+        .account_remove(account.id, false, at(9))
+        .await
+        .unwrap();
+    assert!(store.account_get(account.id).await.unwrap().is_none());
+    assert!(store.account_wanted().await.unwrap().is_empty());
+    let fenced = store
+        .account_state(&lease, LaneName::Inbound, "x", None, None, at(9))
+        .await;
+    assert!(
+        matches!(fenced, Err(StoreError::LeaseLost { .. })),
+        "{fenced:?}"
+    );
+    // Its key is free again.
+    store.account_add(&new, at(10)).await.unwrap();
+    let sealed =
+        "SELECT COUNT(*) FROM mail_accounts WHERE removed_at IS NOT NULL AND password IS NOT NULL";
+    assert_eq!(
+        bench.number(sealed).await,
+        0,
+        "a removed account's password is forgotten"
+    );
+}
+
+pub async fn a_name_or_key_is_taken_once(bench: &mut Bench) {
+    let store = &bench.store;
+    store.list_add("Sales", at(0)).await.unwrap();
+    let list = store.list_add(" Sales ", at(0)).await;
+    assert!(
+        matches!(list, Err(StoreError::Taken { what: "list name" })),
+        "{list:?}"
+    );
+    store
+        .list_add("sales", at(0))
+        .await
+        .expect("names differ by case on both engines");
+    assert_eq!(store.list_list(ALL).await.unwrap().count, 2);
+
+    store
+        .provider_add(&new_provider("Motion"), at(0))
+        .await
+        .unwrap();
+    let provider = store.provider_add(&new_provider("Motion"), at(0)).await;
+    assert!(
+        matches!(provider, Err(StoreError::Taken { .. })),
+        "{provider:?}"
+    );
+    let other = store
+        .provider_add(&new_provider("Other"), at(0))
+        .await
+        .unwrap();
+    let rename = CloudProviderChange {
+        name: Some("Motion".to_owned()),
+        ..CloudProviderChange::default()
+    };
+    let renamed = store.provider_change(other.id, &rename, at(0)).await;
+    assert!(
+        matches!(renamed, Err(StoreError::Taken { .. })),
+        "{renamed:?}"
+    );
+
+    let list = bench.list().await;
+    let first = store
+        .account_add(&new_account("AAA", list), at(0))
+        .await
+        .unwrap();
+    let account = store.account_add(&new_account("aaa", list), at(0)).await;
+    assert!(
+        matches!(
+            account,
+            Err(StoreError::Taken {
+                what: "account key"
+            })
+        ),
+        "{account:?}"
+    );
+    let second = store
+        .account_add(&new_account("BBB", list), at(0))
+        .await
+        .unwrap();
+    let clash = store
+        .account_change(second.id, &first.entered, None, at(1))
+        .await;
+    assert!(matches!(clash, Err(StoreError::Taken { .. })), "{clash:?}");
+    let nowhere = new_account("CCC", motion_email::model::ListId::new(999_999));
+    let missing = store.account_add(&nowhere, at(0)).await;
+    assert!(
+        matches!(missing, Err(StoreError::Missing { what: "list" })),
+        "{missing:?}"
+    );
+}
+
+/// Bad input 66: cut ciphertext, ciphertext of another row, impossible word, impossible port.
+pub async fn a_damaged_secret_or_word_parks_only_its_account(bench: &mut Bench) {
+    let list = bench.list().await;
+    let mut ids = Vec::new();
+    for key in ["A1", "A2", "A3", "A4", "A5"] {
+        let account = bench
+            .store
+            .account_add(&new_account(key, list), at(0))
+            .await
+            .unwrap();
+        ids.push(account.id);
+    }
+    let [cut, moved, word, port, good] = ids[..] else {
+        panic!("five accounts");
+    };
+    for sql in [
+        format!("UPDATE mail_accounts SET password = SUBSTR(password, 1, 50) WHERE id = {cut}"),
+        format!(
+            "UPDATE mail_accounts SET password = (SELECT p FROM (SELECT password AS p FROM mail_accounts WHERE id = {good}) x) WHERE id = {moved}"
+        ),
+        format!("UPDATE mail_accounts SET service = 'Fax' WHERE id = {word}"),
+        format!("UPDATE mail_accounts SET imap_port = 70000 WHERE id = {port}"),
+    ] {
+        bench.sql(&sql).await;
+    }
+    let wanted = bench.store.account_wanted().await.unwrap();
+    assert_eq!(wanted.len(), 5);
+    for entry in wanted {
+        match entry {
+            Ok(account) => assert_eq!(account.id, good),
+            Err((id, error)) => {
+                assert_ne!(id, good);
+                assert!(matches!(error, StoreError::Damaged { .. }), "{id}: {error}");
+                assert!(!error.to_string().contains("pass-W0rd"));
+            }
+        }
+    }
+    // Entering the password again cures it.
+    let cured = bench
+        .store
+        .account_change(cut, &new_account("A1", list), None, at(1))
+        .await;
+    assert_eq!(cured.unwrap().id, cut);
+    assert!(bench.store.account_get(cut).await.unwrap().is_some());
+}
+
+pub async fn a_sign_in_state_is_taken_once_and_in_time(bench: &mut Bench) {
+    let store = &bench.store;
+    let provider = store
+        .provider_add(&new_provider("Motion"), at(0))
+        .await
+        .unwrap();
+    let state = |text: &str| NewOauthState {
+        state: SecretString::from(text.to_owned()),
+        provider: provider.id,
+        verifier: SecretString::from("verifier-1"),
+        redirect_uri: "https://x.example/cb".to_owned(),
+        caller: "console".to_owned(),
+        expires_at: at(600),
+    };
+    store.oauth_state_add(&state("s1"), at(0)).await.unwrap();
+    store.oauth_state_add(&state("s2"), at(0)).await.unwrap();
+    let take = async |text: &str, seconds: i64| {
+        let secret = SecretString::from(text.to_owned());
+        store.oauth_state_take(&secret, at(seconds)).await.unwrap()
+    };
+    assert!(matches!(take("nonsense", 1).await, TakenState::Unknown));
+    let TakenState::Good(good) = take("s1", 1).await else {
+        panic!("not taken");
+    };
+    assert_eq!(good.verifier.expose_secret(), "verifier-1");
+    assert_eq!(
+        (good.provider, good.caller.as_str()),
+        (provider.id, "console")
+    );
+    assert!(matches!(take("s1", 2).await, TakenState::Used));
+    assert!(matches!(take("s2", 600).await, TakenState::Expired));
+    let clear =
+        "SELECT COUNT(*) FROM oauth_states WHERE state_key = 's1' OR verifier LIKE '%verifier-1%'";
+    assert_eq!(bench.number(clear).await, 0);
+
+    let mut unknown = state("s3");
+    unknown.provider = motion_email::model::CloudProviderId::new(999_999);
+    let missing = store.oauth_state_add(&unknown, at(0)).await;
+    assert!(
+        matches!(missing, Err(StoreError::Missing { .. })),
+        "{missing:?}"
+    );
+
+    // Two browsers at once: one wins.
+    store.oauth_state_add(&state("s4"), at(0)).await.unwrap();
+    let (one, two) = tokio::join!(take("s4", 1), take("s4", 1));
+    let good = [&one, &two].map(|taken| matches!(taken, TakenState::Good(_)));
+    assert!(good[0] != good[1], "{one:?} {two:?}");
+}
+
+pub async fn a_grant_is_refreshed_only_by_its_holder_and_only_once_per_version(bench: &mut Bench) {
+    let store = &bench.store;
+    let provider = store
+        .provider_add(&new_provider("Motion"), at(0))
+        .await
+        .unwrap()
+        .id;
+    assert_eq!(
+        store.grant_get(provider).await.unwrap().unwrap().state,
+        GrantState::Missing
+    );
+    let tokens = |n: u32, refresh: bool| NewTokens {
+        access_token: SecretString::from(format!("access-{n}")),
+        access_expires_at: at(3600),
+        refresh_token: refresh.then(|| SecretString::from(format!("refresh-{n}"))),
+        scopes: Some("IMAP SMTP".to_owned()),
+        signed_in_as: Some("anna@corp.example".to_owned()),
+    };
+    let adopted = store
+        .grant_adopt(provider, &tokens(1, true), at(1))
+        .await
+        .unwrap();
+    assert_eq!((adopted.version, adopted.state), (1, GrantState::Ok));
+    assert_eq!(adopted.refresh_token.unwrap().expose_secret(), "refresh-1");
+
+    let (ours, theirs) = (bench.node("/a").await, bench.node("/b").await);
+    let epoch = store.grant_hold(provider, &ours).await.unwrap().unwrap();
+    assert_eq!(
+        store.grant_hold(provider, &ours).await.unwrap(),
+        Some(epoch)
+    );
+    assert_eq!(store.grant_hold(provider, &theirs).await.unwrap(), None);
+
+    let begin = |node: NodeId, epoch: i64, version: i64, attempt: &'static str| async move {
+        store
+            .grant_refresh_begin(provider, &node, epoch, version, attempt, at(2))
+            .await
+            .unwrap()
+    };
+    assert!(
+        !begin(theirs.clone(), epoch, 1, "x").await,
+        "not the holder"
+    );
+    assert!(
+        !begin(ours.clone(), epoch + 1, 1, "x").await,
+        "another epoch"
+    );
+    assert!(
+        !begin(ours.clone(), epoch, 0, "x").await,
+        "an older version"
+    );
+    assert!(begin(ours.clone(), epoch, 1, "t1").await);
+    let row = store.grant_get(provider).await.unwrap().unwrap();
+    assert_eq!(
+        (row.state, row.attempt.as_deref()),
+        (GrantState::Refreshing, Some("t1"))
+    );
+
+    let finish = |attempt: &'static str, version: i64, new: NewTokens| async move {
+        store
+            .grant_refresh_finish(provider, attempt, version, &new, at(3))
+            .await
+            .unwrap()
+    };
+    assert!(!finish("t0", 1, tokens(2, true)).await, "another attempt");
+    assert!(finish("t1", 1, tokens(2, false)).await);
+    assert!(!finish("t1", 1, tokens(3, true)).await, "stored once");
+    let row = store.grant_get(provider).await.unwrap().unwrap();
+    assert_eq!((row.version, row.state), (2, GrantState::Ok));
+    assert_eq!(row.access_token.unwrap().expose_secret(), "access-2");
+    assert_eq!(
+        row.refresh_token.unwrap().expose_secret(),
+        "refresh-1",
+        "kept when none came"
+    );
+
+    // A person signs in while a refresh is under way: its result is superseded.
+    assert!(begin(ours.clone(), epoch, 2, "t2").await);
+    store
+        .grant_adopt(provider, &tokens(9, true), at(4))
+        .await
+        .unwrap();
+    assert!(!finish("t2", 2, tokens(4, true)).await);
+    let failed = store.grant_refresh_failed(provider, "t2", GrantState::NeedsSignIn, "late", at(4));
+    assert!(!failed.await.unwrap());
+
+    assert!(begin(ours.clone(), epoch, 3, "t3").await);
+    let failed = store.grant_refresh_failed(
+        provider,
+        "t3",
+        GrantState::NeedsSignIn,
+        "AADSTS50173",
+        at(5),
+    );
+    assert!(failed.await.unwrap());
+    let row = &store.grant_list().await.unwrap()[0];
+    assert_eq!(
+        (row.state, row.reason.as_deref()),
+        (GrantState::NeedsSignIn, Some("AADSTS50173"))
+    );
+    assert_eq!(
+        bench.event_kinds().await,
+        ["grant.signedIn", "grant.signedIn", "grant.needsSignIn"]
+    );
+    // A node that is gone holds nothing.
+    store.node_remove(&ours).await.unwrap();
+    assert_eq!(
+        store.grant_hold(provider, &theirs).await.unwrap(),
+        Some(epoch + 1)
+    );
+    assert!(!begin(ours, epoch, 3, "t4").await);
+}
+
+pub async fn nodes_of_the_same_home_replace_each_other_and_free_their_leases(bench: &mut Bench) {
+    let list = bench.list().await;
+    let store = &bench.store;
+    let account = store
+        .account_add(&new_account("AAA", list), at(0))
+        .await
+        .unwrap();
+    let (old, other) = (bench.node("/home/a").await, bench.node("/home/b").await);
+    let lease = bench.take(&account, &old).await;
+    assert!(store.node_beat(&old).await.unwrap());
+    let beats: Vec<i64> = store
+        .node_list()
+        .await
+        .unwrap()
+        .iter()
+        .map(|node| node.beat)
+        .collect();
+    assert_eq!(beats.iter().sum::<i64>(), 1);
+
+    let new = bench.node("/home/a").await;
+    let mut left: Vec<NodeId> = store
+        .node_list()
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|node| node.id)
+        .collect();
+    left.sort_by_key(|id| id.as_str().to_owned());
+    let mut expected = vec![other.clone(), new.clone()];
+    expected.sort_by_key(|id| id.as_str().to_owned());
+    assert_eq!(left, expected);
+    assert!(
+        !store.node_beat(&old).await.unwrap(),
+        "the old run is told that it is dead"
+    );
+    let row: &LeaseRow = &store.lease_list().await.unwrap()[0];
+    assert_eq!((row.holder.clone(), row.epoch), (None, lease.epoch));
+    let stale = store
+        .account_state(&lease, LaneName::Outbound, "ready", None, None, at(1))
+        .await;
+    assert!(
+        matches!(stale, Err(StoreError::LeaseLost { .. })),
+        "{stale:?}"
+    );
+
+    let lease = bench.take(&account, &new).await;
+    assert_eq!(lease.epoch, row.epoch + 1);
+    store.lease_release(&lease).await.unwrap();
+    assert_eq!(store.lease_list().await.unwrap()[0].holder, None);
+    // Registering again (after a lost answer) is harmless.
+    let again = NodeRow {
+        id: new.clone(),
+        name: "n".to_owned(),
+        home: "/home/a".to_owned(),
+        beat: 5,
+        started_at: at(0),
+    };
+    store.node_register(&again).await.unwrap();
+    store.node_register(&again).await.unwrap();
+    assert_eq!(store.node_list().await.unwrap().len(), 2);
+}
+
+/// MariaDB refuses what is too long for a column, SQLite would keep it: both are cut alike.
+pub async fn text_of_any_length_and_kind_is_stored(bench: &mut Bench) {
+    let store = &bench.store;
+    let long = "ä\0\u{1f600}".repeat(1000);
+    let list = store.list_add(&long, at(0)).await.unwrap();
+    let read = store.list_get(list.id).await.unwrap().unwrap();
+    assert_eq!(read.name, list.name);
+    assert_eq!(read.name.chars().count(), 255);
+    assert!(!read.name.contains('\0'));
+    let mut provider = new_provider(&long);
+    provider.redirect_uri.clone_from(&long);
+    let provider = store.provider_add(&provider, at(0)).await.unwrap();
+    assert!(store.provider_get(provider.id).await.unwrap().is_some());
+    let (account, lease) = bench.account("LONG").await;
+    let mut new = account.entered.clone();
+    new.name.clone_from(&long);
+    new.imap.host.clone_from(&long);
+    store
+        .account_change(account.id, &new, None, at(0))
+        .await
+        .unwrap();
+    store
+        .account_state(
+            &lease,
+            LaneName::Inbound,
+            &long,
+            Some(&long),
+            Some(&long),
+            at(0),
+        )
+        .await
+        .unwrap();
+    store
+        .folder_start(&lease, &long, super::bench::cursor(1), at(0))
+        .await
+        .unwrap();
+    assert!(store.folder_get(account.id, &long).await.unwrap().is_some());
+    store
+        .line_begin(&lease, LaneName::Outbound, "a1", at(0))
+        .await
+        .unwrap();
+    store
+        .line_end(&lease, "a1", &long, &long, at(0))
+        .await
+        .unwrap();
+    tokio::time::timeout(Duration::from_secs(20), store.ping(at(1)))
+        .await
+        .unwrap()
+        .unwrap();
+}
