@@ -106,7 +106,7 @@ pub async fn the_same_batch_again_changes_nothing(bench: &mut Bench) {
     assert!(matches!(second, Err(StoreError::Conflict(_))), "{second:?}");
     // A folder that is read again from the start, too.
     store
-        .folder_start(&lease, "INBOX", cursor(1), at(4))
+        .folder_start(&lease, "INBOX", cursor(1), 0, at(4))
         .await
         .unwrap();
     let third = store.ingest(&lease, again(), at(5)).await.unwrap();
@@ -139,7 +139,7 @@ pub async fn a_known_message_that_appears_again_is_no_second_message(bench: &mut
             next: 1,
         };
         let folder = store
-            .folder_start(&lease, "INBOX", next, at(3))
+            .folder_start(&lease, "INBOX", next, 0, at(3))
             .await
             .unwrap();
         let done = store
@@ -303,7 +303,7 @@ pub async fn what_cannot_be_read_is_put_aside_and_blocks_nothing(bench: &mut Ben
     );
     // Read again from the start: nothing is doubled.
     store
-        .folder_start(&lease, "INBOX", cursor(1), at(3))
+        .folder_start(&lease, "INBOX", cursor(1), 0, at(3))
         .await
         .unwrap();
     store.ingest(&lease, items, at(4)).await.unwrap();
