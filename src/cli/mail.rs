@@ -60,7 +60,7 @@ pub(super) async fn message(command: Message, work: &mut Work<'_, '_>) -> Result
                     "from",
                     "to",
                     "cc",
-                    "date",
+                    "sentAt",
                     "receivedAt",
                 ],
             )?;

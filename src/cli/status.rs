@@ -12,7 +12,15 @@ const LANES: [(&str, [&str; 2]); 2] = [
     ("outbound", ["/status/outbound", "/outbound"]),
 ];
 
-const COLUMNS: &[Column] = &[
+const PROVIDERS: &[Column] = &[
+    ("ID", &["/id"]),
+    ("CLOUD PROVIDER", &["/name"]),
+    ("GRANT", &["/grant/state"]),
+    ("SIGNED IN AS", &["/grant/signedInAs"]),
+    ("REASON", &["/grant/reason"]),
+];
+
+const ACCOUNTS: &[Column] = &[
     ("ID", &["/id"]),
     ("KEY", &["/key"]),
     ("ADDRESS", &["/address"]),
@@ -30,17 +38,24 @@ pub(super) async fn perform(work: &mut Work<'_, '_>) -> Result<(), Failure> {
     if work.json {
         return work.raw_json(&answer);
     }
-    let accounts = answer
-        .as_object_mut()
-        .and_then(|object| object.remove("accounts"));
-    let accounts = accounts.unwrap_or_else(|| json!([]));
+    let mut take = |name: &str| {
+        let rows = answer
+            .as_object_mut()
+            .and_then(|object| object.remove(name));
+        rows.unwrap_or_else(|| json!([]))
+    };
+    let accounts = take("accounts");
+    let providers = take("cloudProviders");
+    let out = &mut work.terminal.out;
     record(
-        work.terminal.out,
+        out,
         &answer,
-        &["version", "node", "startedAt", "ready"],
+        &["version", "node", "startedAt", "uptimeSeconds"],
     )?;
-    writeln!(work.terminal.out)?;
-    table(work.terminal.out, &accounts, COLUMNS)?;
+    for (rows, columns) in [(&providers, PROVIDERS), (&accounts, ACCOUNTS)] {
+        writeln!(out)?;
+        table(out, rows, columns)?;
+    }
     for account in super::show::rows(&accounts) {
         for line in troubles(account) {
             writeln!(work.terminal.out, "\n{line}")?;

@@ -41,7 +41,8 @@ impl Session {
         self.wire.allow(budget.limits);
         let begin = async {
             let tag = self.wire.send(during, b"IDLE").await?;
-            let mut early = false;
+            // What was announced in the answer to another command is not announced again.
+            let mut early = self.wire.take_news();
             loop {
                 let on = |response: &Response<'_>| {
                     (matches!(response, Response::Continue(_)), is_news(response))

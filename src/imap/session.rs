@@ -118,6 +118,7 @@ impl Session {
             .wire
             .exec(during, &format!("SELECT {name}"), budget, on)
             .await?;
+        self.wire.take_news();
         selected.read_only = words.code.as_deref() == Some("READ-ONLY");
         Ok(selected)
     }
@@ -141,6 +142,8 @@ impl Session {
         let time = self.settings.command_timeout + Duration::from_millis(span.min(600_000));
         let range = to.map_or_else(|| format!("{from}:*"), |to| format!("{from}:{to}"));
         let command = format!("UID FETCH {range} (UID RFC822.SIZE INTERNALDATE)");
+        // What comes from here on may be missing in this listing: IDLE begins with telling it.
+        self.wire.take_news();
         let mut found = Vec::new();
         let (mut unasked, mut nameless) = (0, false);
         let on = |response: &Response<'_>| {

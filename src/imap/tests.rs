@@ -504,6 +504,23 @@ async fn idle_tells_news_survives_cancelled_waits_and_gives_the_session_back() {
 }
 
 #[tokio::test]
+async fn mail_announced_while_something_else_was_asked_is_told_by_idle() {
+    for said in [
+        "S: * 5 EXISTS\nS: M5 OK done\nC: M6 IDLE\nS: + ok",
+        "S: M5 OK done\nC: M6 IDLE\nS: * 5 EXISTS\nS: + ok",
+    ] {
+        let (mut one, _peer) = session(&format!(
+            "C: M4 UID FETCH 5:* (UID RFC822.SIZE INTERNALDATE)\nS: M4 OK\nC: M5 UID FETCH 7 (UID BODY.PEEK[])\n{said}"
+        ))
+        .await;
+        one.list(uid(5), None).await.unwrap();
+        one.fetch(&[listed(7)]).await.unwrap();
+        let mut idling = one.idle().await.unwrap();
+        assert_eq!(idling.next().await.unwrap(), Nudge::Changed, "{said}");
+    }
+}
+
+#[tokio::test]
 async fn refused_idle_ended_idle_and_a_hang_up_are_told_apart() {
     let (one, _peer) = session("C: M4 IDLE\nS: M4 NO not here").await;
     let error = one.idle().await.map(drop).unwrap_err();

@@ -4,7 +4,7 @@ use std::{fmt, io, panic::AssertUnwindSafe};
 
 use async_imap::{
     Client,
-    imap_proto::{Response, Status},
+    imap_proto::{MailboxDatum, Response, Status},
 };
 use futures_util::FutureExt;
 use tokio::{
@@ -30,6 +30,8 @@ pub(super) struct Wire {
     pending: bool,
     /// The last BYE.
     bye: Option<Words>,
+    /// The mailbox grew since this was last taken: servers say so once, in any answer.
+    news: bool,
 }
 
 impl fmt::Debug for Wire {
@@ -73,6 +75,7 @@ impl Wire {
             tags: 0,
             pending: false,
             bye: None,
+            news: false,
         }
     }
 
@@ -156,14 +159,20 @@ impl Wire {
                 });
             }
         };
-        if let Response::Data {
-            status: Status::Bye,
-            outcome,
-        } = response.parsed()
-        {
-            self.bye = Some(reply::words(outcome));
+        match response.parsed() {
+            Response::Data {
+                status: Status::Bye,
+                outcome,
+            } => self.bye = Some(reply::words(outcome)),
+            Response::MailboxData(MailboxDatum::Exists(_)) => self.news = true,
+            _ => {}
         }
         Ok(on(response.parsed()))
+    }
+
+    /// Whether the mailbox grew since this was last asked.
+    pub(super) fn take_news(&mut self) -> bool {
+        std::mem::take(&mut self.news)
     }
 
     /// The BYE that was read last, if any.

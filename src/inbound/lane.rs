@@ -118,10 +118,12 @@ impl Lane {
                 self.lease_lost = true;
             }
             for effect in effects {
-                if self.lease_lost {
-                    return self.lost().await;
+                if !self.lease_lost {
+                    self.perform(effect, &stop).await;
                 }
-                self.perform(effect, &stop).await;
+            }
+            if self.lease_lost {
+                return self.lost().await;
             }
         }
     }

@@ -610,7 +610,11 @@ mod tests {
                 let possible = match event {
                     Event::Renewed { .. } | Event::NotRenewed { .. } => renewing > 0,
                     Event::Connected { .. } => matches!(machine.phase(), Phase::Connecting { .. }),
-                    _ => true,
+                    Event::Due
+                    | Event::Synced { .. }
+                    | Event::Nudged
+                    | Event::Woken
+                    | Event::Failed(_) => true,
                 };
                 if !possible {
                     continue;

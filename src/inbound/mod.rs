@@ -35,6 +35,10 @@ mod open;
 mod plan;
 mod report;
 mod sync;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 mod trouble;
 
 use std::{sync::Arc, time::Duration};

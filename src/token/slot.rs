@@ -153,6 +153,7 @@ impl Slot {
                     life: Life::stored(expires, grant.updated_at, jitter),
                     refused: false,
                 });
+        true
     }
 
     /// A token that has just been committed.

@@ -23,7 +23,7 @@ fn net(lab: &Lab) -> Net {
         ],
         ..net::Settings::default()
     })
-    .unwrap()
+    .expect("the lab answers")
 }
 
 async fn greeted(lab: &Lab, host: &str, port: &str, tls: TlsMode) -> Result<Greeted, ImapError> {
@@ -41,8 +41,10 @@ async fn by_password(lab: &Lab, user: &str, tls: TlsMode) -> Session {
         user,
         secret: Secret::Password(&password),
     };
-    let greeted = greeted(lab, "LAB_HOST", port, tls).await.unwrap();
-    greeted.login(&login).await.unwrap()
+    let greeted = greeted(lab, "LAB_HOST", port, tls)
+        .await
+        .expect("the lab answers");
+    greeted.login(&login).await.expect("the lab answers")
 }
 
 /// An access token of the lab's provider, fetched as a browser would.
@@ -52,10 +54,14 @@ fn access_token(lab: &Lab, user: &str) -> SecretString {
         .args(["-c", code, user])
         .env("PYTHONPATH", lab.get("TOOLS"))
         .output()
-        .unwrap();
+        .expect("the lab answers");
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{text}");
-    SecretString::from(String::from_utf8(output.stdout).unwrap().trim())
+    SecretString::from(
+        String::from_utf8(output.stdout)
+            .expect("the lab answers")
+            .trim(),
+    )
 }
 
 async fn deliver(lab: &Lab, to: &str, subject: &str, text: &str) {

@@ -449,3 +449,22 @@ fn every_key_is_printed_as_an_env_file() {
         crate::config::reference()
     );
 }
+
+#[test]
+fn the_status_shows_the_daemon_its_grants_its_accounts_and_what_to_do() {
+    let answer = json!({
+        "version": "1", "node": "n", "cloudProviders": [{"id": 1, "name": "P", "grant": {"state": "needs_sign_in", "reason": "revoked"}}],
+        "accounts": [{"id": 2, "key": "A", "address": "a@b.c", "paused": false, "status": {
+            "inbound": {"state": "parked", "what": "Login refused.", "next": "Change it."}, "outbound": {"state": "ready"}}}],
+    });
+    let ran = Fake::start(vec![json_answer("GET /api/status", 200, answer)]).cli(&["status"]);
+    assert_eq!(
+        ran.out,
+        "version  1\nnode     n\n\n\
+         ID  CLOUD PROVIDER  GRANT          SIGNED IN AS  REASON\n\
+         1   P               needs_sign_in  -             revoked\n\n\
+         ID  KEY  ADDRESS  PAUSED  INBOUND  OUTBOUND  LAST CONTACT\n\
+         2   A    a@b.c    false   parked   ready     -\n\n\
+         A inbound: Login refused.\n  Change it.\n"
+    );
+}

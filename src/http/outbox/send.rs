@@ -8,7 +8,7 @@ use axum::{
 };
 
 use crate::{
-    mime::{self, ComposeError, Draft, DraftAttachment, DraftMailbox},
+    mime::{self, ComposeError, Draft, DraftAttachment, Person},
     model::{Account, EmailAddress, InteractionId, OutboxId, Timestamp},
     store::{Enqueued, MessageRow, NewOutgoing},
 };
@@ -202,7 +202,7 @@ fn draft(mail: Mail, account: &Account, answered: Option<&MessageRow>, now: Time
     let list = |addressees: Vec<Addressee>| {
         addressees
             .into_iter()
-            .map(|one| DraftMailbox {
+            .map(|one| Person {
                 name: one.name,
                 address: one.address,
             })
@@ -218,7 +218,7 @@ fn draft(mail: Mail, account: &Account, answered: Option<&MessageRow>, now: Time
     Draft {
         message_id: mime::new_message_id(uuid::Uuid::new_v4(), from),
         date: now,
-        from: DraftMailbox {
+        from: Person {
             name: account.entered.name.clone(),
             address: account.entered.address.clone(),
         },
@@ -237,7 +237,7 @@ fn draft(mail: Mail, account: &Account, answered: Option<&MessageRow>, now: Time
             .map(|one| DraftAttachment {
                 file_name: one.file_name,
                 content_type: one.content_type,
-                content: one.content.into(),
+                bytes: one.content,
             })
             .collect(),
         headers: Vec::new(),
