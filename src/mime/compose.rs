@@ -30,7 +30,7 @@ const OPEN_HEADERS: [&str; 7] = [
 
 /// Somebody in an address header.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DraftMailbox {
+pub struct Person {
     /// Display name; empty is none.
     pub name: String,
     /// Address.
@@ -45,7 +45,7 @@ pub struct DraftAttachment {
     /// Media type, e.g. `application/pdf`; empty: `application/octet-stream`.
     pub content_type: String,
     /// The file itself.
-    pub content: Bytes,
+    pub bytes: Vec<u8>,
 }
 
 /// A message in fields.
@@ -56,15 +56,15 @@ pub struct Draft {
     /// The Date header.
     pub date: Timestamp,
     /// The one author.
-    pub from: DraftMailbox,
+    pub from: Person,
     /// To.
-    pub to: Vec<DraftMailbox>,
+    pub to: Vec<Person>,
     /// Cc.
-    pub cc: Vec<DraftMailbox>,
+    pub cc: Vec<Person>,
     /// Bcc: counted as recipients, never written.
-    pub bcc: Vec<DraftMailbox>,
+    pub bcc: Vec<Person>,
     /// Reply-To.
-    pub reply_to: Vec<DraftMailbox>,
+    pub reply_to: Vec<Person>,
     /// Subject, at most 998 characters.
     pub subject: String,
     /// Plain text body.
@@ -83,7 +83,7 @@ pub struct Draft {
 
 impl Draft {
     /// A message with nothing in it and nobody to send it to.
-    pub fn new(message_id: String, from: DraftMailbox, date: Timestamp) -> Self {
+    pub fn new(message_id: String, from: Person, date: Timestamp) -> Self {
         Self {
             message_id,
             date,
@@ -138,7 +138,7 @@ pub fn compose(draft: &Draft) -> Result<Frozen, ComposeError> {
         1..=MOST_RECIPIENTS => {}
         given => return Err(ComposeError::TooManyRecipients { given }),
     }
-    let octets = draft.attachments.iter().map(|a| a.content.len());
+    let octets = draft.attachments.iter().map(|a| a.bytes.len());
     if octets.fold(0usize, usize::saturating_add) > MOST_OCTETS {
         return Err(ComposeError::TooLarge);
     }
@@ -192,7 +192,7 @@ fn people(
     builder: MessageBuilder,
     header: &'static str,
     field: &str,
-    people: &[DraftMailbox],
+    people: &[Person],
 ) -> Result<MessageBuilder, ComposeError> {
     let mut encoded = Vec::with_capacity(people.len());
     for (n, person) in people.iter().enumerate() {
@@ -282,7 +282,7 @@ fn raw_header(builder: MessageBuilder, name: &'static str, value: String) -> Mes
 
 fn mailbox(
     field: impl Fn() -> String,
-    person: &DraftMailbox,
+    person: &Person,
 ) -> Result<lettre::message::Mailbox, ComposeError> {
     check::header_text(|| format!("{}.name", field()), &person.name, 256)?;
     let name = person.name.replace('\t', " ");
@@ -358,8 +358,8 @@ fn attach(mut mixed: MultiPart, files: &[DraftAttachment]) -> Result<MultiPart, 
             .ok()
             .filter(|_| kind.is_ascii())
             .ok_or_else(|| ComposeError::field(field("contentType"), "is not a media type"))?;
-        let body = Body::new_with_encoding(file.content.to_vec(), ContentTransferEncoding::Base64)
-            .map_err(|_| ComposeError::field(field("content"), "cannot be encoded"))?;
+        let body = Body::new_with_encoding(file.bytes.clone(), ContentTransferEncoding::Base64)
+            .map_err(|_| ComposeError::field(field("bytes"), "cannot be encoded"))?;
         mixed = mixed.singlepart(Attachment::new(file.file_name.clone()).body(body, kind));
     }
     Ok(mixed)

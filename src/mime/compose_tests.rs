@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::mime::parse;
 
-fn person(name: &str, address: &str) -> DraftMailbox {
-    DraftMailbox {
+fn person(name: &str, address: &str) -> Person {
+    Person {
         name: name.into(),
         address: EmailAddress::parse(address).unwrap(),
     }
@@ -40,12 +40,12 @@ fn all_fields_are_read_back_as_they_were_given() {
             DraftAttachment {
                 file_name: "a \"b\" \u{e4}.pdf".into(),
                 content_type: "application/pdf".into(),
-                content: (0..=255).cycle().take(5000).collect(),
+                bytes: (0..=255).cycle().take(5000).collect(),
             },
             DraftAttachment {
                 file_name: "mail.eml".into(),
                 content_type: "message/rfc822".into(),
-                content: Bytes::from_static(b"\n.\n"),
+                bytes: b"\n.\n".to_vec(),
             },
         ],
         headers: vec![("X-Ticket".into(), "42 \u{e4}".into())],
@@ -105,7 +105,7 @@ fn every_shape_of_body_is_written_in_clean_lines() {
                         DraftAttachment {
                             file_name: "f".into(),
                             content_type: String::new(),
-                            content: dots.into(),
+                            bytes: dots.into(),
                         };
                         attachments
                     ],
@@ -164,7 +164,7 @@ fn row_45_control_characters_are_refused_by_field() {
         vec![DraftAttachment {
             file_name: name.into(),
             content_type: kind.into(),
-            content: Bytes::new(),
+            bytes: Vec::new(),
         }]
     };
     check("attachments[0].fileName", &|d, bad| {
@@ -236,7 +236,7 @@ fn row_48_recipients_and_size_are_bounded() {
         attachments: vec![DraftAttachment {
             file_name: "f".into(),
             content_type: String::new(),
-            content: vec![0; octets].into(),
+            bytes: vec![0; octets],
         }],
         ..draft()
     };
@@ -310,7 +310,7 @@ proptest! {
             attachments: vec![DraftAttachment {
                 file_name: texts[5].clone(),
                 content_type: "text/plain".into(),
-                content: Bytes::from_static(b"x"),
+                bytes: b"x".to_vec(),
             }],
             ..draft()
         };

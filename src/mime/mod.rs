@@ -23,7 +23,7 @@ mod parse_address;
 mod parse_part;
 mod parse_text;
 
-pub use compose::{Draft, DraftAttachment, Frozen, DraftMailbox, compose, new_message_id};
+pub use compose::{Draft, DraftAttachment, Frozen, Person, compose, new_message_id};
 pub use compose_check::ComposeError;
 pub use compose_ready::check_ready_made;
 pub use parse::{ParseError, parse};
