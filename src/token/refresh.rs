@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{Token, TokenError, keeper::Inner, life::Life, slot::Slot};
 use crate::{
-    model::{FailureClass, Grant, GrantState, NewCloudProvider, NewTokens},
+    model::{FailureClass, Grant, GrantState, NewCloudProvider, NewTokens, fail_point},
     oauth::{Answer, OauthError},
     store::StoreError,
 };
@@ -57,8 +57,11 @@ async fn ask(keeper: &Inner, slot: &Slot, grant: &Grant) -> Option<Result<Token,
     let attempt = Uuid::new_v4().simple().to_string();
     match begin(keeper, grant, &attempt).await {
         Ok(Some((entered, refresh_token))) => {
+            fail_point("token.before_request");
             // From here on the platform may have rotated the refresh token: nothing below gives up lightly.
-            match keeper.oauth.refresh(&entered, &refresh_token).await {
+            let answer = keeper.oauth.refresh(&entered, &refresh_token).await;
+            fail_point("token.after_answer");
+            match answer {
                 Ok(answer) => keep(keeper, slot, grant, &attempt, answer).await,
                 Err(error) => Some(Err(give_up(keeper, slot, grant, &attempt, error).await)),
             }
