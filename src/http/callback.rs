@@ -26,7 +26,7 @@ pub(super) async fn callback(
         .find(|known| known.slug() == service)
         .ok_or(ApiError::NotFound { what: "service" })?;
     let finished = match CallbackQuery::parse(query.as_deref().unwrap_or_default()) {
-        Ok(query) => desk.keeper.finish_sign_in(service, &query, None).await,
+        Ok(query) => desk.keeper.finish_sign_in(service, query).await,
         Err(error) => Err(error),
     };
     Ok(match finished {
@@ -215,7 +215,6 @@ mod tests {
         let page = welcome(&SignedIn {
             provider: crate::model::CloudProviderId::new(1),
             signed_in_as: Some("anna@<b>".to_owned()),
-            begun_by: "socket".to_owned(),
         });
         assert_eq!(page.status(), StatusCode::OK);
         let html = text(page).await;

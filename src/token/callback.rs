@@ -21,6 +21,9 @@ pub struct CallbackQuery {
     pub answer: Result<SecretString, Refused>,
     /// The issuer, where the platform names it.
     pub issuer: Option<String>,
+    /// Who the browser proved to be, if it did: it must be who began the sign-in. Never from the query;
+    /// set by who knows the browser's session.
+    pub caller: Option<String>,
 }
 
 /// The platform's words where it gave no code, bounded and escaped.
@@ -72,6 +75,7 @@ impl CallbackQuery {
             state: state.ok_or(malformed("there is no state"))?.into(),
             answer,
             issuer,
+            caller: None,
         })
     }
 }

@@ -30,8 +30,6 @@ pub struct SignedIn {
     pub provider: CloudProviderId,
     /// Who gave it (user name), where the platform says.
     pub signed_in_as: Option<String>,
-    /// Who began it, as given to [`TokenKeeper::begin_sign_in`].
-    pub begun_by: String,
 }
 
 impl TokenKeeper {
@@ -74,38 +72,34 @@ impl TokenKeeper {
 
     /// Finishes a sign-in with what the person's browser brought to the callback of `service`.
     ///
-    /// `caller` is who the browser proved to be, where it did: it must be who began the sign-in. The state
-    /// is used up whatever comes out. Verifier and redirect URI are the stored ones. Dropping the future
-    /// does not stop the exchange: its outcome is recorded all the same.
+    /// The state is used up whatever comes out. Verifier and redirect URI are the stored ones. Dropping the
+    /// future does not stop the exchange: its outcome is recorded all the same.
     ///
     /// # Errors
     /// See [`SignInError`]; the old grant, if there is one, stays as it was.
     pub async fn finish_sign_in(
         &self,
         service: CloudService,
-        query: &CallbackQuery,
-        caller: Option<&str>,
+        query: CallbackQuery,
     ) -> Result<SignedIn, SignInError> {
-        let (state, row) = self.take_state(service, query, caller).await?;
+        let (state, row) = self.take_state(service, &query).await?;
         let provider = state.provider;
         let (answer, answered) = oneshot::channel();
-        let (inner, query) = (self.inner.clone(), query.clone());
+        let inner = self.inner.clone();
         self.inner
             .spawn(async move {
                 let outcome = exchange(&inner, &row, state, &query).await;
-                // The browser may be gone; the outcome is recorded and logged.
-                let _ = answer.send(outcome);
+                match answer.send(outcome) {
+                    Ok(()) => {}
+                    // The browser is gone; otherwise who asked tells.
+                    Err(Ok(_)) => info!(%provider, "cloud provider signed in"),
+                    Err(Err(error)) => {
+                        warn!(%provider, code = error.code(), %error, "sign-in failed");
+                    }
+                }
             })
             .map_err(|_| SignInError::Interrupted)?;
-        let outcome = answered.await.unwrap_or(Err(SignInError::Interrupted));
-        match &outcome {
-            Ok(signed_in) => {
-                let signed_in_as = signed_in.signed_in_as.as_deref().unwrap_or("-");
-                info!(%provider, signed_in_as, "cloud provider signed in");
-            }
-            Err(error) => warn!(%provider, code = error.code(), %error, "sign-in failed"),
-        }
-        outcome
+        answered.await.unwrap_or(Err(SignInError::Interrupted))
     }
 
     /// Takes the state, once, and checks that it was made for this callback.
@@ -113,7 +107,6 @@ impl TokenKeeper {
         &self,
         service: CloudService,
         query: &CallbackQuery,
-        caller: Option<&str>,
     ) -> Result<(OauthState, CloudProvider), SignInError> {
         let store = &self.inner.store;
         let now = self.inner.clock.now();
@@ -129,6 +122,7 @@ impl TokenKeeper {
         if row.entered.service != service {
             return Err(SignInError::OtherService);
         }
+        let caller = query.caller.as_deref();
         if caller.is_some_and(|caller| caller != state.caller) {
             return Err(SignInError::OtherCaller);
         }
@@ -198,6 +192,5 @@ async fn exchange(
     Ok(SignedIn {
         provider,
         signed_in_as,
-        begun_by: state.caller,
     })
 }

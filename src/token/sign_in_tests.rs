@@ -53,6 +53,13 @@ fn query(text: &str) -> CallbackQuery {
     CallbackQuery::parse(text).unwrap()
 }
 
+impl CallbackQuery {
+    fn by(mut self, caller: &str) -> Self {
+        self.caller = Some(caller.to_owned());
+        self
+    }
+}
+
 fn with_code(sent: &HashMap<String, String>) -> CallbackQuery {
     query(&format!("code=c-1&state={}", sent["state"]))
 }
@@ -64,7 +71,7 @@ async fn check(reply: Reply, service: CloudService, suffix: &str, code: &str) ->
     let sent = begin(&keeper, &bench).await;
     let back = query(&format!("state={}&{suffix}", sent["state"]));
     let error = keeper
-        .finish_sign_in(service, &back, None)
+        .finish_sign_in(service, back.clone())
         .await
         .unwrap_err();
     assert_eq!(error.code(), code, "{error:?}");
@@ -73,7 +80,7 @@ async fn check(reply: Reply, service: CloudService, suffix: &str, code: &str) ->
     assert!(grant.refresh_token.is_none() && grant.access_token.is_none());
     // Whatever came out, the state is used up.
     let again = keeper
-        .finish_sign_in(service, &back, None)
+        .finish_sign_in(service, back.clone())
         .await
         .unwrap_err();
     assert_eq!(again.code(), "sign_in_state_used");
@@ -90,11 +97,10 @@ async fn a_person_signs_in_and_lanes_get_the_token_at_once() {
     let sent = begin(&keeper, &bench).await;
     assert_eq!(sent["login_hint"], "andrea@contoso.example");
     let signed_in = keeper
-        .finish_sign_in(MICROSOFT, &with_code(&sent), Some("root"))
+        .finish_sign_in(MICROSOFT, with_code(&sent).by("root"))
         .await
         .unwrap();
     assert_eq!(signed_in.provider, bench.provider);
-    assert_eq!(signed_in.begun_by, "root");
     assert_eq!(
         signed_in.signed_in_as.as_deref(),
         Some("andrea@contoso.example")
@@ -123,31 +129,24 @@ async fn a_person_signs_in_and_lanes_get_the_token_at_once() {
 async fn a_state_is_good_once_for_ten_minutes_and_for_who_began() {
     let bench = Bench::new(Platform::start(|_, _| tokens(|_| ())).await).await;
     let keeper = bench.keeper();
-    let code = async |back: &CallbackQuery, caller| {
-        let outcome = keeper.finish_sign_in(MICROSOFT, back, caller).await;
+    let code = async |back: CallbackQuery| {
+        let outcome = keeper.finish_sign_in(MICROSOFT, back).await;
         outcome.err().map(|error| error.code())
     };
     let unknown = query("code=c&state=made-up");
-    assert_eq!(code(&unknown, None).await, Some("sign_in_state_unknown"));
+    assert_eq!(code(unknown).await, Some("sign_in_state_unknown"));
     let sent = begin(&keeper, &bench).await;
-    let other = Some("somebody-else");
     assert_eq!(
-        code(&with_code(&sent), other).await,
+        code(with_code(&sent).by("somebody-else")).await,
         Some("sign_in_other_caller")
     );
     let late = begin(&keeper, &bench).await;
     bench.clock.advance(11 * 60);
-    assert_eq!(
-        code(&with_code(&late), None).await,
-        Some("sign_in_state_expired")
-    );
+    assert_eq!(code(with_code(&late)).await, Some("sign_in_state_expired"));
     assert_eq!(bench.platform.posts(), 0);
     let good = begin(&keeper, &bench).await;
-    assert_eq!(code(&with_code(&good), None).await, None);
-    assert_eq!(
-        code(&with_code(&good), None).await,
-        Some("sign_in_state_used")
-    );
+    assert_eq!(code(with_code(&good)).await, None);
+    assert_eq!(code(with_code(&good)).await, Some("sign_in_state_used"));
     assert_eq!(bench.platform.posts(), 1);
 }
 
@@ -199,7 +198,7 @@ async fn a_browser_that_goes_away_does_not_stop_the_sign_in() {
     let bench = Bench::new(platform).await;
     let keeper = bench.keeper();
     let back = with_code(&begin(&keeper, &bench).await);
-    let finish = keeper.finish_sign_in(MICROSOFT, &back, None);
+    let finish = keeper.finish_sign_in(MICROSOFT, back);
     wait_until_asked(finish, &bench.platform, 1).await;
     gate.send_replace(true);
     eventually("the grant is stored", async || {
@@ -230,7 +229,7 @@ async fn a_sign_in_during_a_refresh_wins() {
     };
     bench.platform.reached(1).await;
     let back = with_code(&begin(&keeper, &bench).await);
-    keeper.finish_sign_in(MICROSOFT, &back, None).await.unwrap();
+    keeper.finish_sign_in(MICROSOFT, back).await.unwrap();
     gate.send_replace(true);
     for token in refresh.join_all().await {
         assert_eq!(token.secret.expose_secret(), "at-1");

@@ -139,7 +139,10 @@ fn each_failure_has_its_code_and_a_next_step() {
         let diagnosis = explain(&failure, &Context::default());
         assert_eq!(diagnosis.code, code, "{failure:?}");
         for text in [&diagnosis.what, &diagnosis.why, &diagnosis.next] {
-            assert!(text.len() > 10 || text.starts_with('"'), "{code}: {text:?}");
+            assert!(
+                text.len() > 10 || text.starts_with('\''),
+                "{code}: {text:?}"
+            );
         }
         assert!(diagnosis.what.ends_with('.'), "{code}: {}", diagnosis.what);
     }

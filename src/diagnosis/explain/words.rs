@@ -31,7 +31,7 @@ impl Words {
     }
 }
 
-/// A peer's own words: control characters replaced, shortened, in quotes.
+/// A peer's own words: control characters replaced, shortened, in single quotes (log lines put double ones around a field).
 pub(super) fn quote(text: &str) -> String {
     let clean: String = text
         .trim()
@@ -42,7 +42,7 @@ pub(super) fn quote(text: &str) -> String {
     if clean.is_empty() {
         "No reason was given.".to_owned()
     } else {
-        format!("\"{clean}\"")
+        format!("'{clean}'")
     }
 }
 

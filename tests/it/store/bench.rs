@@ -269,7 +269,9 @@ impl Bench {
     /// An account with a folder at UID 1.
     pub async fn inbox(&self, key: &str) -> (Account, Lease, FolderRow) {
         let (account, lease) = self.account(key).await;
-        let start = self.store.folder_start(&lease, "INBOX", cursor(1), 0, at(0));
+        let start = self
+            .store
+            .folder_start(&lease, "INBOX", cursor(1), 1, at(0));
         let folder = start.await.unwrap();
         (account, lease, folder)
     }
