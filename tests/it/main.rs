@@ -8,6 +8,7 @@ mod kills;
 mod operator;
 mod packaging;
 mod refusals;
+mod smtp;
 mod spine;
 mod store;
 mod support;
