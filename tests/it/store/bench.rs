@@ -129,10 +129,6 @@ impl Ground {
             database: self.database,
         }
     }
-
-    pub async fn end(self) {
-        drop_database(self.database).await;
-    }
 }
 
 /// `mysql://user:password@host:port/` of the lab.
