@@ -19,6 +19,7 @@ mod kills;
 mod operator;
 mod packaging;
 mod refusals;
+mod smtp;
 mod spine;
 mod store;
 mod support;
