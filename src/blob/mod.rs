@@ -139,7 +139,7 @@ impl Blobs {
 
     /// Keeps bytes as an object; durable before it answers with the name (lower-case hex SHA-256).
     pub async fn put(&self, bytes: Bytes) -> Result<String, BlobError> {
-        let (key, bytes) = aside(bytes, |bytes| name_of(bytes)).await?;
+        let (key, bytes) = aside(bytes, name_of).await?;
         self.put_named(&key, bytes).await?;
         Ok(key)
     }
@@ -178,7 +178,7 @@ impl Blobs {
             });
         }
         let bytes = found.bytes().await.map_err(unavailable)?;
-        let (name, bytes) = aside(bytes, |bytes| name_of(bytes)).await?;
+        let (name, bytes) = aside(bytes, name_of).await?;
         if name != key {
             return Err(BlobError::Damaged {
                 detail: format!("object {key} holds other bytes than its name says"),
@@ -193,7 +193,7 @@ impl Blobs {
         if raw.len() > LARGEST {
             return Err(BlobError::TooLarge { size: raw.len() });
         }
-        let (packed, raw) = aside(raw, |raw| pack(raw)).await?;
+        let (packed, raw) = aside(raw, pack).await?;
         match packed {
             Packed::Small(bytes) => Ok(RawMail::Row(bytes)),
             Packed::Large(key) => {
@@ -377,11 +377,8 @@ mod tests {
         let key = blobs.put(bytes.clone()).await.unwrap();
         assert_eq!(key, blobs.put(bytes.clone()).await.unwrap());
         assert_eq!(blobs.get(&key).await.unwrap(), bytes);
-        let file = directory
-            .path()
-            .join("blobs")
-            .join(&key[..2])
-            .join(&key[2..]);
+        let (head, tail) = key.split_at(2);
+        let file = directory.path().join("blobs").join(head).join(tail);
         assert_eq!(std::fs::read(&file).unwrap(), bytes);
 
         std::fs::write(&file, b"other").unwrap();

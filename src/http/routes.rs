@@ -1,5 +1,7 @@
 //! The route table, and the two routers made from it.
 
+use std::time::Duration;
+
 use axum::{
     Router,
     extract::DefaultBodyLimit,
@@ -107,8 +109,7 @@ fn routes(desk: &Desk, wanted: impl Fn(Access) -> bool) -> Router {
 }
 
 /// What every request passes, outermost last.
-fn guarded(router: Router, desk: &Desk) -> Router {
-    let limit = desk.settings.request_timeout;
+fn guarded(router: Router, limit: Duration) -> Router {
     router
         .layer(from_fn(guard::told))
         .layer(CatchPanicLayer::custom(guard::survived))
@@ -121,7 +122,7 @@ fn guarded(router: Router, desk: &Desk) -> Router {
 /// All routes, for the Unix socket: its mode and its directory decide who gets here.
 pub fn local_router(desk: &Desk) -> Router {
     let router = routes(desk, |_| true).fallback(|| async { ApiError::NotFound { what: "route" } });
-    guarded(router, desk)
+    guarded(router, desk.settings.request_timeout)
 }
 
 /// For TCP: the open routes at the root and below the base path; everything else is 401, whether it
@@ -134,6 +135,36 @@ pub fn public_router(desk: &Desk) -> Router {
     };
     guarded(
         router.fallback(|| async { ApiError::Unauthenticated.into_response() }),
-        desk,
+        desk.settings.request_timeout,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{body::Body, extract::Request, routing::get};
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_ends_its_own_request_with_an_id_for_the_log() {
+        async fn panics() -> &'static str {
+            panic!("canary-words")
+        }
+        let router = guarded(
+            Router::new().route("/", get(panics)),
+            Duration::from_secs(30),
+        );
+        let request = Request::get("/").body(Body::empty()).unwrap();
+        let response = router.oneshot(request).await.unwrap();
+        assert_eq!(response.status(), 500);
+        assert_eq!(response.headers()["cache-control"], "no-store");
+        let bytes = axum::body::to_bytes(response.into_body(), 10_000)
+            .await
+            .unwrap();
+        let body: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        assert_eq!(body["code"], "internal_error");
+        assert!(body["errorId"].as_str().is_some_and(|id| id.len() == 32));
+        assert!(!body.to_string().contains("canary"), "{body}");
+    }
 }

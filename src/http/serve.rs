@@ -30,8 +30,17 @@ const DRAIN: Duration = Duration::from_secs(10);
 ///
 /// Never fails: trouble in accepting is waited out, trouble of a connection ends that connection.
 /// When dropped, all its connections are closed at once.
-pub async fn serve<L: Listener>(mut listener: L, router: Router, stop: CancellationToken) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+pub async fn serve<L: Listener>(listener: L, router: Router, stop: CancellationToken) {
+    serve_at_once(CONNECTIONS, listener, router, stop).await;
+}
+
+async fn serve_at_once<L: Listener>(
+    connections_at_once: usize,
+    mut listener: L,
+    router: Router,
+    stop: CancellationToken,
+) {
+    let places = Arc::new(Semaphore::new(connections_at_once));
     let mut connections = JoinSet::new();
     loop {
         match wait(&mut listener, &places, &mut connections, &stop).await {
@@ -120,11 +129,14 @@ where
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering},
+        time::Duration,
+    };
 
     use axum::routing::{get, post};
     use tokio::{
-        io::{AsyncReadExt, AsyncWriteExt},
+        io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
         net::{TcpListener, TcpStream},
         sync::mpsc,
     };
@@ -240,5 +252,106 @@ mod tests {
         assert!(answer.ends_with("done"), "{answer}");
         running.task.join_next().await.unwrap().unwrap();
         assert!(TcpStream::connect(running.address).await.is_err());
+    }
+
+    /// Connections in memory, over which a paused clock may jump.
+    struct Pipes(mpsc::Receiver<DuplexStream>);
+
+    impl Listener for Pipes {
+        type Io = DuplexStream;
+        type Addr = ();
+
+        async fn accept(&mut self) -> (DuplexStream, ()) {
+            match self.0.recv().await {
+                Some(pipe) => (pipe, ()),
+                None => std::future::pending().await,
+            }
+        }
+
+        fn local_addr(&self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// A client's end of a connection to a server of its own.
+    async fn piped(router: Router, stop: CancellationToken) -> (DuplexStream, JoinSet<()>) {
+        let (client, server) = tokio::io::duplex(64 * 1024);
+        let (connect, connections) = mpsc::channel(1);
+        connect.send(server).await.unwrap();
+        let mut task = JoinSet::new();
+        task.spawn(serve(Pipes(connections), router, stop));
+        (client, task)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_head_that_never_ends_is_cut_off() {
+        let (mut client, _task) = piped(Router::new(), CancellationToken::new()).await;
+        let began = tokio::time::Instant::now();
+        client.write_all(b"GET / HTTP/1.1\r\nHost: ").await.unwrap();
+        let mut answer = Vec::new();
+        client.read_to_end(&mut answer).await.unwrap();
+        assert!(began.elapsed() >= HEAD_PATIENCE);
+        assert!(began.elapsed() < HEAD_PATIENCE + Duration::from_secs(5));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_never_ends_is_ended_by_the_drain() {
+        let (entered, mut inside) = mpsc::channel::<()>(1);
+        let endless = get(move || async move {
+            entered.send(()).await.unwrap();
+            std::future::pending::<()>().await;
+        });
+        let stop = CancellationToken::new();
+        let (mut client, mut task) = piped(Router::new().route("/", endless), stop.clone()).await;
+        client
+            .write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            .await
+            .unwrap();
+        inside.recv().await.unwrap();
+        let began = tokio::time::Instant::now();
+        stop.cancel();
+        task.join_next().await.unwrap().unwrap();
+        assert!(began.elapsed() >= DRAIN && began.elapsed() < DRAIN + Duration::from_secs(1));
+    }
+
+    #[tokio::test]
+    async fn connections_over_the_bound_wait_for_a_place() {
+        let inside = Arc::new(AtomicUsize::new(0));
+        let most = Arc::new(AtomicUsize::new(0));
+        let gate = Arc::new(Semaphore::new(0));
+        let (entered, mut entering) = mpsc::channel::<()>(16);
+        let (now, peak, passing) = (inside.clone(), most.clone(), gate.clone());
+        let handler = get(move || async move {
+            peak.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            entered.send(()).await.unwrap();
+            passing.acquire().await.unwrap().forget();
+            now.fetch_sub(1, Ordering::SeqCst);
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new().route("/", handler);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(serve_at_once(2, listener, router, CancellationToken::new()));
+        let mut clients = Vec::new();
+        for _ in 0..6 {
+            let mut client = TcpStream::connect(address).await.unwrap();
+            client
+                .write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+                .await
+                .unwrap();
+            clients.push(client);
+        }
+        entering.recv().await.unwrap();
+        for _ in 0..5 {
+            entering.recv().await.unwrap();
+            gate.add_permits(1);
+        }
+        gate.add_permits(1);
+        for mut client in clients {
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        }
+        assert_eq!(most.load(Ordering::SeqCst), 2);
     }
 }

@@ -37,6 +37,8 @@ mod session;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_idle;
 mod wire;
 
 use std::time::Duration;

@@ -7,7 +7,7 @@ use super::{Parts, Settings, SyncError};
 use crate::{
     imap::{ImapError, Listed, Session},
     mime,
-    model::{FailureClass, ParsedMail, Timestamp},
+    model::{FailureClass, ParsedMail, Timestamp, fail_point},
     store::{Aside, AsideReason, IngestItem, NewMessage},
 };
 
@@ -207,6 +207,7 @@ async fn parse(parts: &Parts, body: Bytes) -> (Result<ParsedMail, String>, [u8; 
     let hashed = body.clone();
     let work = tokio::task::spawn_blocking(move || {
         let _permit = permit;
+        fail_point("inbound.parse");
         mime::parse(&body).map_err(|error| error.to_string())
     });
     let parsed = work

@@ -38,6 +38,8 @@ mod sync;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
+mod testing_server;
+#[cfg(test)]
 mod tests;
 mod trouble;
 

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     imap::{ImapError, Listed, Selected, Session, Step},
-    model::{Account, Cursor, Generation, Lease, Timestamp, Uid},
+    model::{Account, Cursor, Generation, Lease, Timestamp, Uid, fail_point},
     store::{Aside, AsideReason, FolderRow, IngestBatch, IngestItem},
 };
 
@@ -299,6 +299,7 @@ impl Reader {
                 return Err(error);
             }
         };
+        fail_point("inbound.after_fetch");
         let items = body::read(&self.parts, kept).await?;
         let next = match self.listed_to {
             // The end of a listing is passed with its last message.

@@ -2,7 +2,10 @@
 
 use tokio::time::{Duration, Instant};
 
-use super::testing::{Idle, With, World};
+use super::{
+    testing::{With, World},
+    testing_server::Idle,
+};
 use crate::{
     diagnosis::{LaneExit, LaneState},
     model::{Backfill, Clock, FailureClass, SystemClock, Timestamp},

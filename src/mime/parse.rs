@@ -230,7 +230,8 @@ mod tests {
     #[test]
     fn ugly_mails_are_read_as_far_as_they_go() {
         // Bad inputs 21 and 25 to 28: what is shown of each.
-        let cases: [(&str, &[u8], fn(&ParsedMail) -> bool); 14] = [
+        type Holds = fn(&ParsedMail) -> bool;
+        let cases: [(&str, &[u8], Holds); 14] = [
             ("nothing at all", b"", |m| m.text.as_deref() == Some("") && m.from.address.is_empty()),
             ("only a body", b"\r\nhello\r\n", |m| m.text.as_deref() == Some("hello\r\n")),
             ("a nul in header and body", b"Subject: a\0b\r\n\r\nc\0d", |m| m.subject == "a\u{fffd}b" && m.text.as_deref() == Some("c\u{fffd}d")),

@@ -104,6 +104,9 @@ pub(super) struct Times {
 pub(super) struct Machine {
     phase: Phase,
     times: Times,
+    /// The last thing known of the line is that a login was taken: at first, and after trouble, a line is
+    /// opened even with nothing to send, so that a wrong password shows before the first reply waits for it.
+    proven: bool,
 }
 
 impl Machine {
@@ -112,6 +115,7 @@ impl Machine {
         Self {
             phase: Phase::Looking { failures: 0 },
             times,
+            proven: false,
         }
     }
 
@@ -144,6 +148,17 @@ impl Machine {
     pub(super) fn handle(&mut self, event: Event, now: Instant, jitter: f64) -> Vec<Effect> {
         let (phase, effects) = self.step(event, now, jitter);
         self.phase = phase;
+        match event {
+            Event::Connected => self.proven = true,
+            Event::Failed(_) => self.proven = false,
+            Event::Due
+            | Event::Queued
+            | Event::Woken
+            | Event::Looked { .. }
+            | Event::Delivered { .. }
+            | Event::Nothing { .. }
+            | Event::LineGone => {}
+        }
         effects
     }
 
@@ -151,7 +166,7 @@ impl Machine {
         let stay = (self.phase, Vec::new());
         match self.phase {
             Phase::Looking { failures } => match event {
-                Event::Looked { due } if due.is_some_and(|due| due <= now) => {
+                Event::Looked { due } if !self.proven || due.is_some_and(|due| due <= now) => {
                     (Phase::Connecting { failures }, vec![Effect::Connect])
                 }
                 Event::Looked { due } => (Phase::Resting { due, failures }, Vec::new()),
@@ -325,6 +340,7 @@ mod tests {
         Machine {
             phase,
             times: TIMES,
+            proven: true,
         }
     }
 
@@ -333,10 +349,31 @@ mod tests {
     }
 
     #[test]
-    fn the_line_is_opened_only_for_something_due_and_before_a_claim() {
+    fn a_login_is_proven_at_first_and_after_trouble_even_with_nothing_to_send() {
         let now = Instant::now();
         let mut machine = Machine::new(TIMES);
         assert_eq!(machine.begin(), Effect::Look);
+        let nothing = Event::Looked { due: None };
+        assert_eq!(machine.handle(nothing, now, 0.0), [Effect::Connect]);
+        machine.handle(Event::Failed(Trouble::Operator), now, 0.0);
+        assert_eq!(machine.handle(Event::Woken, now, 0.0), [Effect::Look]);
+        assert_eq!(machine.handle(nothing, now, 0.0), [Effect::Connect]);
+        assert_eq!(
+            machine.handle(Event::Connected, now, 0.0),
+            [Effect::Deliver]
+        );
+        machine.handle(Event::Nothing { close_at: now }, now, 0.0);
+        assert_eq!(
+            machine.handle(Event::Due, now, 0.0),
+            [Effect::Quit, Effect::Look]
+        );
+        assert_eq!(machine.handle(nothing, now, 0.0), []);
+    }
+
+    #[test]
+    fn a_proven_line_is_opened_only_for_something_due_and_before_a_claim() {
+        let now = Instant::now();
+        let mut machine = machine(Phase::Looking { failures: 0 });
         let later = Some(now + seconds(60));
         assert_eq!(machine.handle(Event::Looked { due: later }, now, 0.0), []);
         assert_eq!(machine.deadline(), later);

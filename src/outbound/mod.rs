@@ -42,6 +42,13 @@ mod settle;
 mod transfer;
 mod trouble;
 
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod tests_end;
+
 use std::{sync::Arc, time::Duration};
 
 pub use lane::Lane;

@@ -141,10 +141,13 @@ fn is_our_fault(during: Verb, reply: &Reply) -> bool {
     // RFC 4954 §6: authentication required, too weak, refused, needs encryption.
     let by_code = matches!(reply.code, 530 | 534 | 535 | 538);
     // Exchange Online, newer wording of "no Send As"; its own mailbox being full; Postfix, when the
-    // sender address does not belong to the login (said at RCPT TO).
+    // sender address does not belong to the login, or when there was no login (said at RCPT TO).
     let by_words = says(reply, "sendasdenied")
         || (says(reply, "storedrv.submission") && says(reply, "quotaexceeded"))
         || says(reply, "sender address rejected")
+        || says(reply, "client host rejected")
+        || says(reply, "helo command rejected")
+        || says(reply, "relay access denied")
         || says(reply, "permissions to send as");
     by_status || by_code || by_words || (during == Verb::Mail && !is_about_the_message(reply))
 }
@@ -287,6 +290,18 @@ mod tests {
             (
                 Rcpt,
                 "553 5.7.1 <shared@x>: Sender address rejected: not owned by user sam",
+                Account,
+                OperatorMustAct,
+            ),
+            (
+                Rcpt,
+                "554 5.7.1 <unknown[192.0.2.1]>: Client host rejected: Access denied",
+                Account,
+                OperatorMustAct,
+            ),
+            (
+                Rcpt,
+                "554 5.7.1 <a@y>: Relay access denied",
                 Account,
                 OperatorMustAct,
             ),

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader, DuplexStream},
+    sync::Notify,
     task::JoinSet,
 };
 
@@ -20,6 +21,8 @@ pub(crate) enum Act {
     HangUp,
     /// Says nothing, ever.
     Nothing,
+    /// Sends these bytes once it is told to.
+    SayWhen(Arc<Notify>, &'static str),
 }
 
 /// Asked with each step: a command line, `(greeting)`, or `.` for the end of a body.
@@ -84,10 +87,10 @@ impl Server {
     async fn answer(
         &self,
         stream: &mut (impl AsyncWrite + Unpin),
-        step: &str,
+        act: Option<Act>,
         usual: &str,
     ) -> std::io::Result<String> {
-        let said = match self.act(step) {
+        let said = match act {
             None => usual,
             Some(Act::Say(said)) => said,
             Some(Act::SayAndHangUp(said)) => {
@@ -97,6 +100,10 @@ impl Server {
             }
             Some(Act::HangUp) => return Err(std::io::ErrorKind::Other.into()),
             Some(Act::Nothing) => return std::future::pending().await,
+            Some(Act::SayWhen(told, said)) => {
+                told.notified().await;
+                said
+            }
         };
         stream.write_all(said.as_bytes()).await?;
         stream.flush().await?;
@@ -107,8 +114,15 @@ impl Server {
         &self,
         mut stream: BufReader<impl AsyncRead + AsyncWrite + Unpin>,
     ) -> std::io::Result<()> {
-        self.answer(&mut stream, "(greeting)", "220 ready\r\n")
+        self.answer(&mut stream, self.act("(greeting)"), "220 ready\r\n")
             .await?;
+        self.commands(stream).await
+    }
+
+    async fn commands(
+        &self,
+        mut stream: BufReader<impl AsyncRead + AsyncWrite + Unpin>,
+    ) -> std::io::Result<()> {
         loop {
             let mut line = String::new();
             if stream.read_line(&mut line).await? == 0 {
@@ -126,7 +140,7 @@ impl Server {
                 "MAIL" | "RCPT" | "RSET" => "250 2.1.0 ok\r\n".to_owned(),
                 _ => "235 2.7.0 welcome\r\n".to_owned(),
             };
-            let said = self.answer(&mut stream, &command, &usual).await?;
+            let said = self.answer(&mut stream, self.act(&command), &usual).await?;
             if verb == "DATA" && said.starts_with("354") {
                 let mut body = Vec::new();
                 loop {
@@ -140,16 +154,44 @@ impl Server {
                     body.extend_from_slice(line.strip_prefix(b".").unwrap_or(&line));
                 }
                 self.seen.lock().unwrap().bodies.push((body, false));
-                let accepted = match self.act(".") {
+                let act = self.act(".");
+                let accepted = match &act {
                     None => true,
-                    Some(Act::Say(said) | Act::SayAndHangUp(said)) => said.starts_with('2'),
+                    Some(Act::Say(said) | Act::SayAndHangUp(said) | Act::SayWhen(_, said)) => {
+                        said.starts_with('2')
+                    }
                     Some(Act::HangUp | Act::Nothing) => false,
                 };
                 self.seen.lock().unwrap().bodies.last_mut().unwrap().1 = accepted;
-                self.answer(&mut stream, ".", "250 2.0.0 queued\r\n")
+                self.answer(&mut stream, act, "250 2.0.0 queued\r\n")
                     .await?;
             }
         }
+    }
+
+    /// Speaks clear text until STARTTLS was answered; gives the stream back for TLS.
+    pub(crate) async fn serve_start_tls<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        mut stream: S,
+    ) -> Option<S> {
+        stream.write_all(b"220 ready\r\n").await.ok()?;
+        let ehlo = format!("250-test\r\n{}", self.keywords);
+        for (verb, said) in [("EHLO", ehlo.as_str()), ("STARTTLS", "220 go on\r\n")] {
+            let mut line = Vec::new();
+            while !line.ends_with(b"\r\n") {
+                let byte = tokio::io::AsyncReadExt::read_u8(&mut stream).await.ok()?;
+                line.push(byte);
+            }
+            assert!(line.starts_with(verb.as_bytes()), "{line:?}");
+            stream.write_all(said.as_bytes()).await.ok()?;
+        }
+        Some(stream)
+    }
+
+    /// Commands after STARTTLS: EHLO first, no greeting.
+    pub(crate) async fn serve_in_tls(&self, stream: impl AsyncRead + AsyncWrite + Unpin) {
+        self.seen.lock().unwrap().connections += 1;
+        let _ = self.commands(BufReader::new(stream)).await;
     }
 
     /// A connection to it in memory; the server runs in `tasks`.

@@ -179,7 +179,7 @@ mod tests {
             files.sort();
             let numbers: Vec<i64> = files
                 .iter()
-                .map(|name| name[..4].parse().unwrap())
+                .map(|name| name.split_once('_').unwrap().0.parse().unwrap())
                 .collect();
             let listed: Vec<i64> = MIGRATIONS.iter().map(|one| one.number).collect();
             assert_eq!(numbers, listed, "{engine}");

@@ -44,6 +44,8 @@ mod outbox;
 mod pool;
 mod provider;
 mod seal;
+#[cfg(test)]
+mod tests;
 mod text;
 mod tx;
 mod writer;

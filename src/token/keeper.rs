@@ -137,13 +137,15 @@ impl TokenKeeper {
         }
     }
 
-    /// The provider's row was changed: what an administrator had to cure is tried again at once.
+    /// The provider's row was changed: what an administrator had to cure is tried again at once, and who
+    /// waits for [`TokenKeeper::changes`] is told.
     pub fn provider_changed(&self, provider: CloudProviderId) {
         self.inner.slot(provider).forgive();
-        self.inner.look.notify_one();
+        self.inner.tell();
     }
 
-    /// Changes whenever some grant has become good or has a new token, so that who waits can look again.
+    /// Changes whenever some grant has become good, has a new token, or may be cured of what troubled it, so
+    /// that who waits can look again.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.inner.changes.subscribe()
     }

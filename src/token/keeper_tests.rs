@@ -254,3 +254,21 @@ async fn a_grant_that_another_living_node_holds_is_left_to_it() {
     assert!(matches!(refused, Err(TokenError::Elsewhere)), "{refused:?}");
     assert_eq!(bench.platform.posts(), 0);
 }
+
+#[tokio::test]
+async fn an_answer_that_does_not_come_holds_the_end_up_no_longer_than_the_drain_time() {
+    let (_never, platform) = gated().await;
+    let mut bench = Bench::signed_in(platform, -1).await;
+    bench.settings.drain = Duration::from_millis(100);
+    let keeper = bench.keeper();
+    let stop = CancellationToken::new();
+    let mut task = JoinSet::new();
+    let (running, stopping) = (keeper.clone(), stop.clone());
+    task.spawn(async move { running.run(stopping).await });
+    bench.platform.reached(1).await;
+    stop.cancel();
+    let ended = tokio::time::timeout(Duration::from_secs(10), task.join_all()).await;
+    assert!(ended.is_ok(), "the end waits for the platform");
+    // The next start finds it interrupted, and does it again.
+    assert_eq!(bench.grant().await.state, GrantState::Refreshing);
+}

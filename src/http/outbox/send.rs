@@ -237,7 +237,7 @@ fn draft(mail: Mail, account: &Account, answered: Option<&MessageRow>, now: Time
             .map(|one| DraftAttachment {
                 file_name: one.file_name,
                 content_type: one.content_type,
-                bytes: one.content.into(),
+                bytes: one.content,
             })
             .collect(),
         headers: Vec::new(),

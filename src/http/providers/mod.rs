@@ -100,6 +100,7 @@ async fn store_change(
 ) -> Result<Json<ShownProvider>, ApiError> {
     let now = desk.clock.now();
     let provider = desk.store.provider_change(id, change, now).await?;
+    desk.keeper.provider_changed(id);
     desk.supervisor.look();
     Ok(Json(shown(desk, &provider).await?))
 }

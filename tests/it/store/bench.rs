@@ -129,10 +129,6 @@ impl Ground {
             database: self.database,
         }
     }
-
-    pub async fn end(self) {
-        drop_database(self.database).await;
-    }
 }
 
 /// `mysql://user:password@host:port/` of the lab.
@@ -271,7 +267,7 @@ impl Bench {
         let (account, lease) = self.account(key).await;
         let start = self
             .store
-            .folder_start(&lease, "INBOX", cursor(1), 0, at(0));
+            .folder_start(&lease, "INBOX", cursor(1), 1, at(0));
         let folder = start.await.unwrap();
         (account, lease, folder)
     }

@@ -5,15 +5,17 @@ use std::{
     time::Duration,
 };
 
-use motion_email::store::{OpenError, Store, StoreError};
+use motion_email::store::{Enqueued, OpenError, Store, StoreError};
 use secrecy::{ExposeSecret, SecretString};
+use sqlx::{Connection, Row};
 use tokio::time::{Instant, timeout};
 
 use super::{
-    bench::{ALL, Bench, Ground, Kind, at, new_provider},
+    bench::{ALL, Bench, Ground, Kind, at, new_provider, outgoing},
+    commit_thief::CommitThief,
     private_server::PrivateServer,
 };
-use crate::support::{Lab, tcp_gate::TcpGate};
+use crate::support::{Lab, eventually, tcp_gate::TcpGate};
 
 pub async fn tables_have_only_portable_columns_and_every_table_has_a_primary_key(
     bench: &mut Bench,
@@ -289,6 +291,112 @@ async fn a_mariadb_that_vanishes_is_waited_for_within_bounds_and_used_again() {
             .iter()
             .any(|list| list.name == "after")
     );
+    bench.end().await;
+}
+
+/// COMMIT arrives, its answer does not: the caller is told that nobody knows, and looking shows it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_answer_to_a_commit_is_an_unknown_outcome_and_asking_again_finds_it() {
+    let lab = Lab::load();
+    let thief = CommitThief::open(lab.port("MARIADB_PORT")).await;
+    let mut ground = Ground::new(Kind::MariaDb).await;
+    let direct = ground.settings.url.expose_secret().to_owned();
+    let through = direct.replace(
+        &format!(":{}/", lab.port("MARIADB_PORT")),
+        &format!(":{}/", thief.port),
+    );
+    ground.settings.url = SecretString::from(through);
+    let bench = ground.open().await;
+    let (account, _) = bench.account("AAA").await;
+    let message = outgoing(&account, Some("key"), 1);
+    thief.arm();
+    let lost = bench.store.outbox_enqueue(&message, at(1)).await;
+    assert!(
+        matches!(lost, Err(StoreError::OutcomeUnknown { .. })),
+        "{lost:?}"
+    );
+    let again = bench.store.outbox_enqueue(&message, at(2)).await.unwrap();
+    assert!(matches!(again, Enqueued::Repeated(_)), "{again:?}");
+    assert_eq!(bench.number("SELECT COUNT(*) FROM mail_outbox").await, 1);
+    bench.end().await;
+}
+
+/// Error 1205: the engine rolls us back to let somebody else pass; we do it again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_that_has_to_let_another_pass_is_done_again() {
+    let server = PrivateServer::start(&["--character-set-server=utf8mb4"]).await;
+    server.run("CREATE DATABASE ours").await;
+    let ground = Ground::new(Kind::Sqlite).await;
+    let mut settings = ground.settings.clone();
+    settings.url = SecretString::from(server.url("ours"));
+    let (store, writer) = Store::open(&settings).await.unwrap();
+    let stop = tokio_util::sync::CancellationToken::new();
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(writer.run(stop.clone()));
+
+    let mut other = sqlx::AnyConnection::connect(&server.url("ours"))
+        .await
+        .unwrap();
+    for statement in [
+        "BEGIN",
+        "UPDATE store_facts SET value = 'x' WHERE name = 'ping'",
+    ] {
+        sqlx::raw_sql(statement).execute(&mut other).await.unwrap();
+    }
+    // Not innodb_trx: it shows old rows to whoever asks more often than every 100 ms.
+    let lock_waits = async || {
+        let mut root = sqlx::AnyConnection::connect(&server.url("mysql"))
+            .await
+            .unwrap();
+        let query = "SELECT CAST(variable_value AS CHAR) AS n FROM information_schema.global_status WHERE variable_name = 'INNODB_ROW_LOCK_WAITS'";
+        let row = sqlx::raw_sql(query).fetch_one(&mut root).await.unwrap();
+        root.close().await.unwrap();
+        row.try_get::<String, _>("n")
+            .unwrap()
+            .parse::<u32>()
+            .unwrap()
+    };
+    let before = lock_waits().await;
+    let ping = store.ping(at(1));
+    let meanwhile = async {
+        eventually("a second try", Duration::from_secs(30), || async {
+            match lock_waits().await - before {
+                2.. => Ok(()),
+                tries => Err(format!("{tries} tries")),
+            }
+        })
+        .await;
+        sqlx::raw_sql("ROLLBACK").execute(&mut other).await.unwrap();
+    };
+    let (ping, ()) = tokio::join!(ping, meanwhile);
+    ping.unwrap();
+    stop.cancel();
+    tasks.join_next().await.unwrap().unwrap();
+    server.end().await;
+}
+
+/// Another process holds the file: nothing is written, and work goes on when it lets go.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_locked_file_is_waited_for_and_then_said_to_be_unavailable() {
+    let bench = Bench::new(Kind::Sqlite).await;
+    let url = bench.settings.url.expose_secret();
+    let mut other = sqlx::AnyConnection::connect(url).await.unwrap();
+    sqlx::raw_sql("BEGIN IMMEDIATE")
+        .execute(&mut other)
+        .await
+        .unwrap();
+    let locked = bench.store.list_add("x", at(0)).await;
+    assert!(
+        matches!(locked, Err(StoreError::Unavailable { .. })),
+        "{locked:?}"
+    );
+    assert_eq!(
+        bench.store.list_list(ALL).await.unwrap().count,
+        0,
+        "reading goes on"
+    );
+    sqlx::raw_sql("ROLLBACK").execute(&mut other).await.unwrap();
+    bench.store.list_add("x", at(0)).await.unwrap();
     bench.end().await;
 }
 

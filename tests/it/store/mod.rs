@@ -1,6 +1,13 @@
 //! One list of bodies, run on SQLite and on the lab's MariaDB: what the store promises holds on both.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    unreachable_pub,
+    reason = "a test stops at the first surprise"
+)]
 
 mod bench;
+mod commit_thief;
 mod engine;
 mod mail;
 mod private_server;

@@ -514,7 +514,7 @@ pub async fn text_of_any_length_and_kind_is_stored(bench: &mut Bench) {
         .await
         .unwrap();
     store
-        .folder_start(&lease, &long, super::bench::cursor(1), 0, at(0))
+        .folder_start(&lease, &long, super::bench::cursor(1), 1, at(0))
         .await
         .unwrap();
     assert!(store.folder_get(account.id, &long).await.unwrap().is_some());

@@ -1,0 +1,147 @@
+//! Ends of a lane: crash, stop, lost lease, a database that records nothing.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::Notify;
+
+use super::testing::World;
+use crate::{
+    diagnosis::LaneExit,
+    model::TlsMode,
+    smtp::testing::{Act, Server},
+};
+
+fn on(prefix: &'static str, act: Act) -> Server {
+    Server::new(move |step| step.starts_with(prefix).then(|| act.clone()))
+}
+
+#[tokio::test]
+async fn a_crash_before_the_dot_sends_once_and_after_it_is_in_doubt() {
+    let world = World::new(on("DATA", Act::Nothing)).await;
+    let id = world.queue(&["a@y.test"]).await;
+    let lane = world.run().await;
+    world
+        .until_seen(|seen| seen.commands.last().is_some_and(|last| last == "DATA"))
+        .await;
+    lane.crashed().await;
+    world.until(id, &["claimed"]).await;
+    world.server.obey(|_| None);
+    let lane = world.run().await;
+    world.until(id, &["sent"]).await;
+    assert_eq!(world.copies(id).await, [("sent", 2)]);
+    assert_eq!(world.server.seen().bodies.len(), 1);
+    lane.stopped().await;
+
+    for same_lease in [false, true] {
+        let world = World::new(on(".", Act::Nothing)).await;
+        let id = world.queue(&["a@y.test"]).await;
+        let lease = world.lease().await;
+        let lane = world.run_under(lease.clone());
+        world.until_seen(|seen| seen.bodies.len() == 1).await;
+        lane.crashed().await;
+        world.until(id, &["dot_pending"]).await;
+        world.server.obey(|_| None);
+        let lane = if same_lease {
+            world.run_under(lease)
+        } else {
+            world.run().await
+        };
+        world.until(id, &["in_doubt"]).await;
+        let other = world.queue(&["b@y.test"]).await;
+        world.until(other, &["sent"]).await;
+        assert_eq!(world.copies(id).await, [("in_doubt", 1)]);
+        assert_eq!(world.server.seen().bodies.len(), 2);
+        lane.stopped().await;
+    }
+}
+
+#[tokio::test]
+async fn a_stop_before_the_dot_gives_the_message_back_at_once() {
+    for step in ["EHLO", "MAIL", "RCPT", "DATA"] {
+        let world = World::new(on(step, Act::Nothing)).await;
+        let id = world.queue(&["a@y.test"]).await;
+        let lane = world.run().await;
+        world
+            .until_seen(|seen| {
+                seen.commands
+                    .last()
+                    .is_some_and(|last| last.starts_with(step))
+            })
+            .await;
+        assert_eq!(lane.stopped().await, LaneExit::Stopped);
+        assert_eq!(world.copies(id).await, [("queued", 0)], "{step}");
+        assert!(world.server.seen().bodies.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_stop_after_the_dot_waits_for_the_answer_and_records_it() {
+    let answer = Arc::new(Notify::new());
+    let world = World::new(on(
+        ".",
+        Act::SayWhen(answer.clone(), "250 2.0.0 queued\r\n"),
+    ))
+    .await;
+    let id = world.queue(&["a@y.test"]).await;
+    let mut lane = world.run().await;
+    world.until_seen(|seen| seen.bodies.len() == 1).await;
+    lane.stop.cancel();
+    let early = tokio::time::timeout(Duration::from_millis(300), lane.task.join_next()).await;
+    assert!(early.is_err(), "the lane did not wait for the answer");
+    answer.notify_one();
+    assert_eq!(lane.stopped().await, LaneExit::Stopped);
+    assert_eq!(world.copies(id).await, [("sent", 1)]);
+}
+
+#[tokio::test]
+async fn a_lost_lease_stops_the_dot_and_the_lane() {
+    let go_on = Arc::new(Notify::new());
+    let world = World::new(on("DATA", Act::SayWhen(go_on.clone(), "354 go on\r\n"))).await;
+    let id = world.queue(&["a@y.test"]).await;
+    let mut lane = world.run().await;
+    world
+        .until_seen(|seen| seen.commands.last().is_some_and(|last| last == "DATA"))
+        .await;
+    let other = world.lease().await;
+    go_on.notify_one();
+    let exit = lane.task.join_next().await.unwrap().unwrap();
+    assert_eq!(exit, LaneExit::LeaseLost);
+    assert!(world.server.seen().bodies.is_empty());
+    // The new holder sends it, once.
+    world.server.obey(|_| None);
+    let lane = world.run_under(other);
+    world.until(id, &["sent"]).await;
+    assert_eq!(world.server.seen().bodies.len(), 1);
+    lane.stopped().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_recorded_is_not_sent() {
+    let go_on = Arc::new(Notify::new());
+    let world = World::new(on("DATA", Act::SayWhen(go_on.clone(), "354 go on\r\n"))).await;
+    let id = world.queue(&["a@y.test"]).await;
+    let mut lane = world.run().await;
+    world
+        .until_seen(|seen| seen.commands.last().is_some_and(|last| last == "DATA"))
+        .await;
+    world.writer_stop.cancel();
+    while world.parts.store.ping(world.now()).await.is_ok() {}
+    go_on.notify_one();
+    let exit = lane.task.join_next().await.unwrap().unwrap();
+    assert_eq!(exit, LaneExit::Stopped);
+    assert!(world.server.seen().bodies.is_empty());
+    assert_eq!(world.copies(id).await, [("claimed", 1)]);
+}
+
+#[tokio::test]
+async fn a_dot_announced_too_long_ago_is_not_sent() {
+    let world = World::with(Server::new(|_| None), TlsMode::Tls, |settings| {
+        settings.dot_within = Duration::ZERO;
+    })
+    .await;
+    let id = world.queue(&["a@y.test"]).await;
+    let lane = world.run().await;
+    world.until(id, &["deferred"]).await;
+    assert!(world.server.seen().bodies.is_empty());
+    assert_eq!(lane.stopped().await, LaneExit::Stopped);
+}

@@ -1,0 +1,137 @@
+//! Steps that go wrong in a shared commit, seen from inside: the others are committed all the same.
+
+use std::{path::PathBuf, time::Duration};
+
+use futures_util::{future::join_all, poll};
+use secrecy::SecretString;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Page, Settings, Store, StoreError,
+    tx::{Step, Tx},
+};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Good,
+    RefusedFirst,
+    RefusedAfterWriting,
+    BrokenSql,
+    Panic,
+}
+
+struct Probe {
+    name: String,
+    way: Way,
+}
+
+impl Step for Probe {
+    type Answer = ();
+    const DOING: &'static str = "probing";
+
+    async fn apply(&self, tx: &mut Tx) -> Result<(), StoreError> {
+        if self.way == Way::RefusedFirst {
+            return Err(StoreError::Conflict("first".to_owned()));
+        }
+        tx.run(
+            sqlx::query("INSERT INTO cm_lists (name, created_at, updated_at) VALUES (?, 0, 0)")
+                .bind(&self.name),
+        )
+        .await?;
+        match self.way {
+            Way::Good | Way::RefusedFirst => Ok(()),
+            Way::RefusedAfterWriting => Err(StoreError::Conflict("later".to_owned())),
+            Way::BrokenSql => tx
+                .run(sqlx::query("UPDATE nonsense SET x = 1"))
+                .await
+                .map(|_| ()),
+            Way::Panic => panic!("a bug in a step"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_step_that_goes_wrong_takes_none_of_its_neighbours_with_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        url: SecretString::from(format!("sqlite://{}/s.db", directory.path().display())),
+        key_file: directory.path().join("key"),
+        ca_file: PathBuf::new(),
+        read_connections: 1,
+        patience: Duration::from_secs(20),
+    };
+    let (store, writer) = Store::open(&settings).await.unwrap();
+    let stop = CancellationToken::new();
+    let mut tasks = JoinSet::new();
+    let ways = [
+        Way::Good,
+        Way::RefusedFirst,
+        Way::Good,
+        Way::BrokenSql,
+        Way::Good,
+        Way::RefusedAfterWriting,
+        Way::Panic,
+        Way::Good,
+    ];
+    let steps = ways.iter().enumerate().map(|(n, way)| {
+        store.write(Probe {
+            name: format!("{n}"),
+            way: *way,
+        })
+    });
+    let mut calls = Box::pin(join_all(steps));
+    // All are in the queue before the writer looks: they are merged.
+    assert!(poll!(calls.as_mut()).is_pending());
+    tasks.spawn(writer.run(stop.clone()));
+    for (way, answer) in ways.into_iter().zip(calls.await) {
+        let expected = match way {
+            Way::Good => answer.is_ok(),
+            Way::RefusedFirst | Way::RefusedAfterWriting => {
+                matches!(answer, Err(StoreError::Conflict(_)))
+            }
+            Way::BrokenSql | Way::Panic => matches!(answer, Err(StoreError::Sql { .. })),
+        };
+        assert!(expected, "{way:?}: {answer:?}");
+    }
+    let page = Page {
+        limit: 100,
+        offset: 0,
+    };
+    let lists = store.list_list(page).await.unwrap();
+    let names: Vec<&str> = lists.rows.iter().map(|list| list.name.as_str()).collect();
+    assert_eq!(names, ["0", "2", "4", "7"]);
+    stop.cancel();
+    tasks.join_next().await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_writer_that_is_dropped_tells_its_callers_that_nobody_knows() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        url: SecretString::from(format!("sqlite://{}/s.db", directory.path().display())),
+        key_file: directory.path().join("key"),
+        ca_file: PathBuf::new(),
+        read_connections: 1,
+        patience: Duration::from_secs(20),
+    };
+    let (store, writer) = Store::open(&settings).await.unwrap();
+    let mut call = Box::pin(store.write(Probe {
+        name: "x".to_owned(),
+        way: Way::Good,
+    }));
+    assert!(poll!(call.as_mut()).is_pending());
+    drop(writer);
+    let answer = call.await;
+    assert!(
+        matches!(answer, Err(StoreError::OutcomeUnknown { .. })),
+        "{answer:?}"
+    );
+    let later = store
+        .write(Probe {
+            name: "y".to_owned(),
+            way: Way::Good,
+        })
+        .await;
+    assert!(matches!(later, Err(StoreError::Closed)), "{later:?}");
+}
