@@ -57,8 +57,8 @@ async fn ask(keeper: &Inner, slot: &Slot, grant: &Grant) -> Option<Result<Token,
     let attempt = Uuid::new_v4().simple().to_string();
     match begin(keeper, grant, &attempt).await {
         Ok(Some((entered, refresh_token))) => {
-            fail_point("token.before_request");
             // From here on the platform may have rotated the refresh token: nothing below gives up lightly.
+            fail_point("token.before_request");
             let answer = keeper.oauth.refresh(&entered, &refresh_token).await;
             fail_point("token.after_answer");
             match answer {

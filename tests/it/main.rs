@@ -13,9 +13,11 @@
     reason = "a test may panic, print and read the clock"
 )]
 
+mod commands;
 mod faults;
 mod imap;
 mod kills;
+mod oauth;
 mod operator;
 mod packaging;
 mod refusals;
