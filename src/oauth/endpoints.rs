@@ -157,23 +157,24 @@ pub(super) fn unusable(field: &'static str, detail: &str) -> OauthError {
     }
 }
 
+/// For tests: a provider as an administrator enters it.
+#[cfg(test)]
+pub(super) fn example_provider(service: CloudService) -> NewCloudProvider {
+    NewCloudProvider {
+        name: "Contoso".into(),
+        service,
+        application_id: "app-1".into(),
+        tenant_id: "contoso.onmicrosoft.com".into(),
+        client_secret: String::from("s3cret").into(),
+        redirect_uri: "https://motion.example/api/cloudProviders/oauth2/microsoft/callback".into(),
+        authority: None,
+        scope_host: None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    pub(in crate::oauth) fn provider(service: CloudService) -> NewCloudProvider {
-        NewCloudProvider {
-            name: "Contoso".into(),
-            service,
-            application_id: "app-1".into(),
-            tenant_id: "contoso.onmicrosoft.com".into(),
-            client_secret: String::from("s3cret").into(),
-            redirect_uri: "https://motion.example/api/cloudProviders/oauth2/microsoft/callback"
-                .into(),
-            authority: None,
-            scope_host: None,
-        }
-    }
+    use super::{example_provider as provider, *};
 
     #[test]
     fn microsofts_addresses_carry_the_tenant_and_full_scopes() {
@@ -267,6 +268,3 @@ mod tests {
         check(|p| p.redirect_uri = String::new(), "redirect URI");
     }
 }
-
-#[cfg(test)]
-pub(super) use tests::provider as example_provider;

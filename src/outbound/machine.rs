@@ -358,9 +358,15 @@ mod tests {
         machine.handle(Event::Failed(Trouble::Operator), now, 0.0);
         assert_eq!(machine.handle(Event::Woken, now, 0.0), [Effect::Look]);
         assert_eq!(machine.handle(nothing, now, 0.0), [Effect::Connect]);
-        assert_eq!(machine.handle(Event::Connected, now, 0.0), [Effect::Deliver]);
+        assert_eq!(
+            machine.handle(Event::Connected, now, 0.0),
+            [Effect::Deliver]
+        );
         machine.handle(Event::Nothing { close_at: now }, now, 0.0);
-        assert_eq!(machine.handle(Event::Due, now, 0.0), [Effect::Quit, Effect::Look]);
+        assert_eq!(
+            machine.handle(Event::Due, now, 0.0),
+            [Effect::Quit, Effect::Look]
+        );
         assert_eq!(machine.handle(nothing, now, 0.0), []);
     }
 
@@ -521,7 +527,11 @@ mod tests {
                     Event::Delivered { .. } | Event::Nothing { .. } | Event::LineGone => {
                         matches!(phase, Phase::Sending { .. })
                     }
-                    _ => true,
+                    Event::Due
+                    | Event::Queued
+                    | Event::Woken
+                    | Event::Looked { .. }
+                    | Event::Failed(_) => true,
                 };
                 if !asked {
                     continue;

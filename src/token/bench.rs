@@ -11,13 +11,16 @@ use std::{
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{Connection, SqliteConnection};
 use tempfile::TempDir;
-use tokio::{task::JoinSet, time::Instant};
+use tokio::{sync::watch, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::{Settings, TokenKeeper, Waits};
+use super::{Settings, Token, TokenKeeper, Waits};
 use crate::{
     model::{Backoff, Clock, CloudProviderId, Grant, NewTokens, NodeId, SystemClock, Timestamp},
-    oauth::{OauthClient, Settings as OauthSettings, scripted::Platform},
+    oauth::{
+        OauthClient, Settings as OauthSettings,
+        scripted::{Platform, Reply, Request},
+    },
     store::{Settings as StoreSettings, Store},
 };
 
@@ -172,4 +175,30 @@ pub(super) async fn wait_until_asked<T>(
         _ = work => panic!("it ended although the platform has not answered"),
         () = platform.reached(posts) => {}
     }
+}
+
+/// Answers `at-N` and `rt-N` to request N, only to who brings the newest refresh token; using an older one
+/// again revokes the whole family, as strict platforms do.
+pub(super) fn rotating() -> impl Fn(&Request, usize) -> Reply + Send + Sync {
+    |request, number| {
+        if request.form["refresh_token"] == format!("rt-{}", number - 1) {
+            Reply::tokens(&format!("at-{number}"), Some(&format!("rt-{number}")))
+        } else {
+            Reply::refusal("invalid_grant", &[70000])
+        }
+    }
+}
+
+pub(super) fn word(token: &Token) -> &str {
+    token.secret.expose_secret()
+}
+
+/// As [`rotating`], but nothing is answered before the gate is opened.
+pub(super) async fn gated() -> (watch::Sender<bool>, Platform) {
+    let (gate, closed) = watch::channel(false);
+    let answer = rotating();
+    let platform =
+        Platform::start(move |request, number| answer(request, number).behind(closed.clone()))
+            .await;
+    (gate, platform)
 }

@@ -48,3 +48,5 @@ mod bench;
 mod keeper_tests;
 #[cfg(test)]
 mod sign_in_tests;
+#[cfg(test)]
+mod trouble_tests;

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{Token, TokenError, keeper::Inner, life::Life, slot::Slot};
 use crate::{
-    model::{FailureClass, Grant, GrantState, NewCloudProvider, NewTokens},
+    model::{FailureClass, Grant, GrantState, NewCloudProvider, NewTokens, fail_point},
     oauth::{Answer, OauthError},
     store::StoreError,
 };
@@ -58,7 +58,10 @@ async fn ask(keeper: &Inner, slot: &Slot, grant: &Grant) -> Option<Result<Token,
     match begin(keeper, grant, &attempt).await {
         Ok(Some((entered, refresh_token))) => {
             // From here on the platform may have rotated the refresh token: nothing below gives up lightly.
-            match keeper.oauth.refresh(&entered, &refresh_token).await {
+            fail_point("token.before_request");
+            let answer = keeper.oauth.refresh(&entered, &refresh_token).await;
+            fail_point("token.after_answer");
+            match answer {
                 Ok(answer) => keep(keeper, slot, grant, &attempt, answer).await,
                 Err(error) => Some(Err(give_up(keeper, slot, grant, &attempt, error).await)),
             }

@@ -3,6 +3,17 @@
 //! hibernation.
 //!
 //! `MOTION_LAB` names the lab; `MOTION_MAILS` (default 100) says how many mails.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    unreachable_pub,
+    missing_docs,
+    reason = "a test may panic, print and read the clock"
+)]
 
 #[path = "../it/support/mod.rs"]
 #[allow(

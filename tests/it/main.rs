@@ -1,10 +1,23 @@
 //! Integration tests: one binary, against the lab's real servers (`tests/lab/up`).
 //!
 //! The lab's address file is named by `MOTION_LAB`; `tests/run` sets all of it up.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    unreachable_pub,
+    missing_docs,
+    reason = "a test may panic, print and read the clock"
+)]
 
+mod commands;
 mod faults;
 mod imap;
 mod kills;
+mod oauth;
 mod operator;
 mod packaging;
 mod refusals;
