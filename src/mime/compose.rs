@@ -347,7 +347,7 @@ fn attach(mut mixed: MultiPart, files: &[DraftAttachment]) -> Result<MultiPart, 
             "" => "application/octet-stream",
             kind => kind,
         };
-        // A multipart or message of the caller's would have to be parsed to be safe (RFC 2046 §5).
+        // A multipart or message of the caller's would have to be parsed to be safe.
         let lower = kind.to_ascii_lowercase();
         let kind = if lower.starts_with("multipart/") || lower.starts_with("message/") {
             "application/octet-stream"

@@ -527,7 +527,11 @@ mod tests {
                     Event::Delivered { .. } | Event::Nothing { .. } | Event::LineGone => {
                         matches!(phase, Phase::Sending { .. })
                     }
-                    _ => true,
+                    Event::Due
+                    | Event::Queued
+                    | Event::Woken
+                    | Event::Looked { .. }
+                    | Event::Failed(_) => true,
                 };
                 if !asked {
                     continue;

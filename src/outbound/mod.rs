@@ -16,7 +16,7 @@
 //!
 //! # When things fail
 //! - 4yz, or a line that breaks before the dot: tried again on the schedule, until the message's time
-//!   is over; see [`settle`].
+//!   is over; all of that is one pure function, `settle`.
 //! - 5yz: that recipient, or that message, has failed; the server's words are kept.
 //! - Login, TLS, sender address refused: the lane is parked with a diagnosis, tried again every few
 //!   minutes, at once when woken or when a token changed. A limit holds it until the limit's time.

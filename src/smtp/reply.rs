@@ -200,14 +200,11 @@ mod tests {
 
     fn read(lines: &[&str]) -> Result<Option<Reply>, BadReply> {
         let mut parser = Parser::default();
-        let mut last = Ok(None);
+        let mut last = None;
         for line in lines {
-            last = parser.line(line.as_bytes());
-            if last.is_err() {
-                return last;
-            }
+            last = parser.line(line.as_bytes())?;
         }
-        last
+        Ok(last)
     }
 
     #[test]

@@ -13,7 +13,7 @@ use secrecy::SecretString;
 use crate::support::{Lab, eventually, mail::fetch_all};
 
 fn address(text: &str) -> EmailAddress {
-    EmailAddress::parse(text).unwrap()
+    EmailAddress::parse(text).expect("the lab answers")
 }
 
 async fn connect(lab: &Lab, host: &str, port: &str, tls: TlsMode) -> Result<Line, SmtpError> {
@@ -26,7 +26,12 @@ async fn connect(lab: &Lab, host: &str, port: &str, tls: TlsMode) -> Result<Line
         ..net::Settings::default()
     });
     let server = Server::new(lab.get(host), lab.port(port), tls);
-    smtp::connect(&net.unwrap(), &server, &smtp::Settings::default()).await
+    smtp::connect(
+        &net.expect("the lab answers"),
+        &server,
+        &smtp::Settings::default(),
+    )
+    .await
 }
 
 async fn by_password(lab: &Lab, user: &str, tls: TlsMode) -> Line {
@@ -34,10 +39,14 @@ async fn by_password(lab: &Lab, user: &str, tls: TlsMode) -> Line {
         TlsMode::Tls => "SMTPS_PORT",
         TlsMode::StartTls => "SUBMISSION_PORT",
     };
-    let mut line = connect(lab, "LAB_HOST", port, tls).await.unwrap();
+    let mut line = connect(lab, "LAB_HOST", port, tls)
+        .await
+        .expect("the lab answers");
     let password = SecretString::from(lab.get("LAB_PASSWORD"));
     let secret = Secret::Password(&password);
-    line.login(&Login { user, secret }).await.unwrap();
+    line.login(&Login { user, secret })
+        .await
+        .expect("the lab answers");
     line
 }
 
@@ -48,10 +57,14 @@ fn access_token(lab: &Lab, user: &str) -> SecretString {
         .args(["-c", code, user])
         .env("PYTHONPATH", lab.get("TOOLS"))
         .output()
-        .unwrap();
+        .expect("the lab answers");
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{text}");
-    SecretString::from(String::from_utf8(output.stdout).unwrap().trim())
+    SecretString::from(
+        String::from_utf8(output.stdout)
+            .expect("the lab answers")
+            .trim(),
+    )
 }
 
 async fn send(line: &mut Line, from: &str, to: &[&str], raw: &[u8]) -> Result<Reply, SmtpError> {
