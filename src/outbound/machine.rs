@@ -150,10 +150,10 @@ impl Machine {
         self.phase = phase;
         match event {
             Event::Connected => self.proven = true,
-            Event::Failed(_) => self.proven = false,
+            // Who asks to try now wants to know whether a login works now.
+            Event::Failed(_) | Event::Woken => self.proven = false,
             Event::Due
             | Event::Queued
-            | Event::Woken
             | Event::Looked { .. }
             | Event::Delivered { .. }
             | Event::Nothing { .. }
@@ -368,6 +368,9 @@ mod tests {
             [Effect::Quit, Effect::Look]
         );
         assert_eq!(machine.handle(nothing, now, 0.0), []);
+        // Who asks gets the proof again.
+        assert_eq!(machine.handle(Event::Woken, now, 0.0), [Effect::Look]);
+        assert_eq!(machine.handle(nothing, now, 0.0), [Effect::Connect]);
     }
 
     #[test]

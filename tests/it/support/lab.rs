@@ -97,6 +97,14 @@ impl Lab {
         );
     }
 
+    /// Ends all IMAP sessions of a user, as Exchange does when a token expires.
+    pub fn kick(&self, user: &str) {
+        // Exit code 68 is "no such session", which is as good.
+        let _ = Command::new("doveadm")
+            .args(["-c", self.get("DOVECOT_CONF"), "kick", user])
+            .output();
+    }
+
     /// A mailbox name nobody else uses.
     pub fn fresh_mailbox(&self, word: &str) -> String {
         let tail = uuid::Uuid::new_v4().simple().to_string();
