@@ -209,7 +209,7 @@ async fn each_thing_that_is_wrong_gives_one_clear_line_and_the_others_work() {
         let lines: Vec<&str> = log
             .lines()
             .filter(|line| {
-                line.contains(&format!("account={key}")) && line.contains("lane=inbound")
+                line.contains(&format!("account={key} ")) && line.contains("mailbox cannot be read")
             })
             .collect();
         assert_eq!(lines.len(), 1, "one error line for {key}: {lines:#?}");
