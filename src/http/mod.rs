@@ -5,7 +5,7 @@
 //! safe without knowing who calls, and 401 for everything else.
 //!
 //! Integers for ids, camelCase, lists as `{"count", "rows"}`, errors as problem documents with a
-//! stable `code` and the `next` step. The routes are in [`routes`].
+//! stable `code` and the `next` step. The routes are in the file `routes.rs`.
 //!
 //! # Promises
 //! - A change is committed before it is answered; a sent mail with its frozen bytes and recipients.
