@@ -72,7 +72,7 @@ impl Config {
     /// How tokens are kept fresh.
     pub fn token(&self) -> token::Settings {
         token::Settings {
-            drain: self.drain,
+            drain: self.drain_work(),
             ..token::Settings::default()
         }
     }
@@ -121,6 +121,12 @@ impl Config {
             expire_after: self.expire_after,
             request_timeout: REQUEST_TIMEOUT,
         }
+    }
+
+    /// The part of the drain time for what is under way: sends past their dot, refreshes that were sent. The
+    /// last fifth is for answering callers, giving leases back and the database's last commits.
+    pub fn drain_work(&self) -> Duration {
+        self.drain.mul_f64(0.8)
     }
 
     /// A line that fails is tried again soon, then ever more slowly, but never more slowly than a parked one.

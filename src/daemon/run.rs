@@ -3,14 +3,19 @@
 use std::{sync::Arc, time::Duration};
 
 use sd_notify::NotifyState;
-use tokio::{sync::watch, task::JoinSet, time::timeout};
+use tokio::{
+    sync::watch,
+    task::{JoinError, JoinSet},
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::{
     build::Daemon,
     reload::Reloader,
-    signals::Wish,
+    signals::{Wish, Wishes},
+    start::StartError,
     watchdog::{self, StorePulse},
 };
 use crate::{
@@ -20,35 +25,118 @@ use crate::{
     supervisor::{Made, Plan, Settings, Supervisor},
 };
 
-/// The helpers that outlive the accounts get this long at the end.
-const LAST_STEPS: Duration = Duration::from_secs(3);
+/// The parts that outlive the accounts, and then the writer, get this long each: the fifth of the drain time
+/// that [`crate::config::Config::drain_work`] leaves, by default.
+const LAST_STEPS: Duration = Duration::from_millis(2_400);
+
+/// The running parts, in the order in which they are stopped. Each gives its name when it ends.
+struct Parts {
+    /// Begin new work: the supervisor with all accounts, the token keeper.
+    workers: JoinSet<&'static str>,
+    /// What workers need to finish.
+    helpers: JoinSet<&'static str>,
+    /// The database's one writer, last of all.
+    writer: JoinSet<&'static str>,
+    stop_workers: CancellationToken,
+    stop_helpers: CancellationToken,
+    stop_writer: CancellationToken,
+}
+
+/// Why the main loop goes on or ends.
+enum Wake {
+    Wish(Wish),
+    /// A part ended though nobody stopped it.
+    Died(Result<&'static str, JoinError>),
+}
+
+impl Parts {
+    async fn wait(&mut self, wishes: &mut Wishes) -> Wake {
+        tokio::select! {
+            biased;
+            wish = wishes.next() => Wake::Wish(wish),
+            Some(died) = self.workers.join_next() => Wake::Died(died),
+            Some(died) = self.helpers.join_next() => Wake::Died(died),
+            Some(died) = self.writer.join_next() => Wake::Died(died),
+        }
+    }
+
+    /// Stops everything. The workers bound themselves by the drain time.
+    async fn stop(mut self) {
+        self.stop_workers.cancel();
+        while let Some(ended) = self.workers.join_next().await {
+            if let Err(failed) = ended {
+                error!(error = %failed, "a part of the daemon panicked while stopping");
+            }
+        }
+        self.stop_helpers.cancel();
+        finish(&mut self.helpers).await;
+        self.stop_writer.cancel();
+        finish(&mut self.writer).await;
+    }
+}
+
+async fn finish(parts: &mut JoinSet<&'static str>) {
+    let ended = timeout(LAST_STEPS, async {
+        while let Some(ended) = parts.join_next().await {
+            if let Err(failed) = ended {
+                error!(error = %failed, "a part of the daemon panicked while stopping");
+            }
+        }
+    });
+    if ended.await.is_err() {
+        warn!(
+            parts = parts.len(),
+            "parts of the daemon did not stop in time and are cut off"
+        );
+        parts.shutdown().await;
+    }
+}
 
 impl Daemon {
     /// Until a stop is wished. Cancelling this future would skip the drain: it must be awaited.
-    pub(super) async fn run(mut self) {
-        // Two stages: first what begins new work, then what the rest of it needs to finish.
-        let (stop, last_stop) = (CancellationToken::new(), CancellationToken::new());
-        let mut helpers: JoinSet<&'static str> = JoinSet::new();
-        let mut accounts: JoinSet<usize> = JoinSet::new();
-
-        let (writer, writer_stop) = (self.writer, CancellationToken::new());
-        let writer_stopped = writer_stop.clone();
-        let mut writer_task = JoinSet::new();
-        writer_task.spawn(async move { writer.run(writer_stopped).await });
-
-        let hint = self.supervisor.lease_hint();
-        let leases = match lease::Keeper::register(self.store.clone(), self.node.clone(), hint)
-            .await
-        {
-            Ok(leases) => leases,
-            Err(error) => {
-                error!(%error, "this node could not be registered; the service manager starts it again");
-                writer_stop.cancel();
-                writer_task.join_next().await;
-                return;
+    ///
+    /// # Errors
+    /// The node could not be registered, or a part ended by itself: the service manager starts anew.
+    pub(super) async fn run(self) -> Result<(), StartError> {
+        let (mut parts, mut wishes, mut reloader) = self.start().await?;
+        let died = loop {
+            match parts.wait(&mut wishes).await {
+                Wake::Wish(Wish::Stop) => break None,
+                Wake::Wish(Wish::Reload) => reloader.reload(),
+                Wake::Wish(Wish::ReopenLogs) => reloader.reopen_logs(),
+                Wake::Died(how) => {
+                    let part = how.unwrap_or("a part that panicked");
+                    error!(
+                        part,
+                        "a part of the daemon ended by itself; the daemon stops to be started anew"
+                    );
+                    break Some(part);
+                }
             }
         };
-        let held = leases.held();
+        info!("motion-email stops: nothing new is begun, what is under way is finished");
+        watchdog::notify(&[NotifyState::Stopping]);
+        parts.stop().await;
+        died.map_or(Ok(()), |part| Err(StartError::Died { part }))
+    }
+
+    async fn start(self) -> Result<(Parts, Wishes, Reloader), StartError> {
+        let mut parts = Parts {
+            workers: JoinSet::new(),
+            helpers: JoinSet::new(),
+            writer: JoinSet::new(),
+            stop_workers: CancellationToken::new(),
+            stop_helpers: CancellationToken::new(),
+            stop_writer: CancellationToken::new(),
+        };
+        let (writer, stop_writer) = (self.writer, parts.stop_writer.clone());
+        parts.writer.spawn(async move {
+            writer.run(stop_writer).await;
+            "database writer"
+        });
+
+        let hint = self.supervisor.lease_hint();
+        let leases = lease::Keeper::register(self.store.clone(), self.node.clone(), hint).await?;
         let (inbound_parts, outbound_parts) = (self.inbound, self.outbound);
         let clock = Arc::clone(&self.clock);
         let make = move |plan: Plan, stop: CancellationToken| {
@@ -85,104 +173,75 @@ impl Daemon {
         };
         let supervisor = Supervisor::new(
             self.store.clone(),
-            held,
+            leases.held(),
             self.supervisor.clone(),
             Arc::clone(&self.clock),
             Settings {
-                drain: self.config.drain,
+                drain: self.config.drain_work(),
             },
             make,
         );
-        accounts.spawn(supervisor.run(stop.clone()));
+        let stop = parts.stop_workers.clone();
+        parts.workers.spawn(async move {
+            if supervisor.run(stop).await > 0 {
+                warn!("some accounts were cut off; their state is recorded and goes on at the next start");
+            }
+            "supervisor"
+        });
+        let (keeper, stop) = (self.tokens, parts.stop_workers.clone());
+        // Refreshes that were sent are recorded before it ends; nothing that drains needs a new one.
+        parts.workers.spawn(async move {
+            keeper.run(stop).await;
+            "token keeper"
+        });
 
         let pulse = StorePulse::new();
         let (public, local) = (
             http::public_router(&self.desk),
             http::local_router(&self.desk),
         );
-        let (keeper, sequencer, http_stop) =
-            (self.tokens.clone(), self.store.clone(), last_stop.clone());
-        let (token_stop, sequencer_stop, lease_stop) =
-            (last_stop.clone(), last_stop.clone(), last_stop.clone());
         let (tcp, unix) = (self.tcp, self.unix);
-        let public_stop = http_stop.clone();
-        helpers.spawn(async move {
-            http::serve(tcp, public, public_stop).await;
+        let stop = parts.stop_helpers.clone();
+        parts.helpers.spawn(async move {
+            http::serve(tcp, public, stop).await;
             "callback and health"
         });
-        helpers.spawn(async move {
-            http::serve(unix, local, http_stop).await;
+        let stop = parts.stop_helpers.clone();
+        parts.helpers.spawn(async move {
+            http::serve(unix, local, stop).await;
             "api"
         });
-        helpers.spawn(async move {
-            keeper.run(token_stop).await;
-            "token keeper"
-        });
-        helpers.spawn(async move {
-            events::sequence(sequencer, sequencer_stop).await;
+        let (store, stop) = (self.store.clone(), parts.stop_helpers.clone());
+        parts.helpers.spawn(async move {
+            events::sequence(store, stop).await;
             "event sequencer"
         });
-        helpers.spawn(async move {
-            leases.run(lease_stop).await;
+        let stop = parts.stop_helpers.clone();
+        parts.helpers.spawn(async move {
+            leases.run(stop).await;
             "leases"
         });
-        let probe = watchdog::probe_store(
-            self.store.clone(),
-            self.clock,
-            pulse.clone(),
-            last_stop.clone(),
-        );
-        helpers.spawn(async move {
-            probe.await;
+        let (probe, stop) = (pulse.clone(), parts.stop_helpers.clone());
+        parts.helpers.spawn(async move {
+            watchdog::probe_store(self.store, self.clock, probe, stop).await;
             "store probe"
         });
-        let ping = watchdog::ping(self.supervisor.clone(), pulse, last_stop.clone());
-        helpers.spawn(async move {
-            ping.await;
+        // Ends with the workers: a drain is shorter than the watchdog's patience.
+        let (supervised, stop) = (self.supervisor, parts.stop_workers.clone());
+        parts.helpers.spawn(async move {
+            watchdog::ping(supervised, pulse, stop).await;
             "watchdog"
         });
-        drop(self.store);
 
         watchdog::notify(&[NotifyState::Ready, NotifyState::Status("running")]);
-        info!(listen = %self.config.listen, socket = %self.config.socket.display(), node = %self.node.name, "motion-email is ready");
-        let mut reloader = Reloader::new(self.sources, self.config, self.logs);
-        loop {
-            match self.wishes.next().await {
-                Wish::Stop => break,
-                Wish::Reload => reloader.reload(),
-                Wish::ReopenLogs => reloader.reopen_logs(),
-            }
-        }
-
-        info!("motion-email stops: nothing new is begun, what is under way is finished");
-        watchdog::notify(&[NotifyState::Stopping]);
-        stop.cancel();
-        while let Some(stragglers) = accounts.join_next().await {
-            if let Ok(1..) = stragglers {
-                warn!(
-                    "some accounts were cut off; their state is recorded and goes on at the next start"
-                );
-            }
-        }
-        last_stop.cancel();
-        let finished = timeout(LAST_STEPS, async {
-            while let Some(ended) = helpers.join_next().await {
-                if let Err(failed) = ended {
-                    error!(error = %failed, "a part of the daemon panicked");
-                }
-            }
-        })
-        .await;
-        if finished.is_err() {
-            warn!(
-                parts = helpers.len(),
-                "parts of the daemon did not stop in time and are cut off"
-            );
-            helpers.shutdown().await;
-        }
-        writer_stop.cancel();
-        if timeout(LAST_STEPS, writer_task.join_next()).await.is_err() {
-            warn!("the database writer did not stop in time");
-        }
+        info!(
+            listen = %self.config.listen, socket = %self.config.socket.display(),
+            node = %self.node.name, "motion-email is ready"
+        );
+        Ok((
+            parts,
+            self.wishes,
+            Reloader::new(self.sources, self.config, self.logs),
+        ))
     }
 }

@@ -17,7 +17,7 @@ use crate::{
 /// Deep enough that a parser which recurses on a stranger's input has room; the memory is only reserved.
 const THREAD_STACK: usize = 8 * 1024 * 1024;
 
-/// Why the daemon did not start.
+/// Why the daemon did not start, or did not go on.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The settings hold mistakes.
@@ -54,6 +54,12 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// A part of the running daemon ended by itself.
+    #[error("{part} ended by itself; see the log")]
+    Died {
+        /// Which.
+        part: &'static str,
+    },
     /// The process could not be set up.
     #[error("cannot {doing}: {source}")]
     Process {
@@ -82,6 +88,7 @@ impl StartError {
             | Self::Store(_)
             | Self::Blobs(_)
             | Self::Listen { .. }
+            | Self::Died { .. }
             | Self::Process { .. } => 75,
         }
     }
@@ -91,7 +98,7 @@ impl StartError {
 /// environment, so this must be called before any thread or file of consequence exists.
 ///
 /// # Errors
-/// Why it did not start. Once it runs, trouble is logged and waited out.
+/// Why it did not start, or which part ended by itself. All other trouble is logged and waited out.
 pub fn run(sources: Sources) -> Result<(), StartError> {
     let config = config::load(&sources)?;
     let process = |doing| move |source| StartError::Process { doing, source };
@@ -110,14 +117,13 @@ pub fn run(sources: Sources) -> Result<(), StartError> {
         .map_err(process("start threads"))?;
     let ended = runtime.block_on(async {
         let daemon = Daemon::build(sources, config, log_control).await?;
-        daemon.run().await;
-        Ok(())
+        daemon.run().await
     });
     // Whatever still blocks (a resolver, a parser) is cut off: what it was doing is recorded.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     match &ended {
         Ok(()) => info!("motion-email has stopped"),
-        Err(error) => error!(error = %chain(error), "motion-email did not start"),
+        Err(error) => error!(error = %chain(error), "motion-email ends"),
     }
     ended
 }

@@ -14,7 +14,11 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
-use crate::{model::Clock, store::Store, supervisor};
+use crate::{
+    model::Clock,
+    store::{Store, StoreError},
+    supervisor,
+};
 
 /// The supervisor ticks every five seconds; so long without one is a deadlock.
 const SUPERVISOR_SILENT: Duration = Duration::from_secs(20);
@@ -60,6 +64,8 @@ pub(super) async fn probe_store(
                 }
                 down = false;
             }
+            // The writer is gone: no sign of life, whatever else moves.
+            Ok(Err(StoreError::Closed)) => error!("the database writer has ended"),
             Ok(Err(error)) => {
                 pulse.beat();
                 if !down {
@@ -82,6 +88,8 @@ pub(super) async fn ping(
     stop: CancellationToken,
 ) {
     let Some(limit) = sd_notify::watchdog_enabled() else {
+        // Nobody asked: nothing to do but to end with the others.
+        stop.cancelled().await;
         return;
     };
     let every = (limit / 3).min(Duration::from_secs(10));

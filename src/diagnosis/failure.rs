@@ -44,6 +44,8 @@ pub enum Failure {
     ProviderMissing,
     /// There is no access token at the moment for a reason of our own that passes; in its words.
     TokenWaits(String),
+    /// Raw mail could not be kept or read: the disk or the object directory; in the system's words.
+    Storage(String),
     /// A bug: a panic or an impossible state.
     Bug(String),
 }
@@ -56,9 +58,10 @@ impl Failure {
             Self::Smtp(error) => error.class(),
             Self::Oauth(error) => error.class(),
             Self::Store(error) => error.class(),
-            Self::NotSignedIn | Self::SignInNeeded(_) | Self::ProviderMissing => {
-                FailureClass::OperatorMustAct
-            }
+            Self::NotSignedIn
+            | Self::SignInNeeded(_)
+            | Self::ProviderMissing
+            | Self::Storage(_) => FailureClass::OperatorMustAct,
             Self::TokenWaits(_) | Self::Bug(_) => FailureClass::RetryLater,
         }
     }

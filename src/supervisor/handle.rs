@@ -69,6 +69,10 @@ impl Handle {
         }
     }
 
+    pub(super) fn look_at_leases(&self) {
+        self.look_at_leases.notify_one();
+    }
+
     /// How long the supervisor's loop has not come round: a proof of life. Zero before it runs.
     pub fn silent(&self) -> Duration {
         let ticked = *self.ticked.lock().unwrap_or_else(PoisonError::into_inner);

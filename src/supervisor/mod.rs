@@ -23,6 +23,9 @@ mod plan;
 mod task;
 mod verdict;
 
+#[cfg(test)]
+mod tests;
+
 pub use handle::Handle;
 pub use task::{Made, Plan, Settings, Supervisor};
 pub use verdict::PANICS_AN_HOUR;

@@ -68,11 +68,13 @@ pub struct Supervisor<F> {
     clock: Arc<dyn Clock>,
     settings: Settings,
     tasks: JoinSet<LaneExit>,
-    who: BTreeMap<TaskId, (AccountId, i64)>,
+    who: BTreeMap<TaskId, (AccountId, Fingerprint)>,
     stops: BTreeMap<AccountId, CancellationToken>,
     slots: BTreeMap<AccountId, Slot>,
     panics: BTreeMap<AccountId, (Panics, u32)>,
     damaged: BTreeSet<AccountId>,
+    /// Leases that a task found gone, by epoch: not worked under again before the keeper shows another.
+    lost: BTreeMap<AccountId, i64>,
 }
 
 enum Wake {
@@ -109,6 +111,7 @@ where
             slots: BTreeMap::new(),
             panics: BTreeMap::new(),
             damaged: BTreeSet::new(),
+            lost: BTreeMap::new(),
         }
     }
 
@@ -158,6 +161,19 @@ where
     }
 
     async fn look(&mut self) {
+        let held = self.held.borrow_and_update().clone();
+        self.lost
+            .retain(|id, epoch| held.get(id).is_some_and(|lease| lease.epoch == *epoch));
+        // First, and without the database: what is not held here any more must stop (I11).
+        let gone: Vec<AccountId> = self
+            .stops
+            .keys()
+            .filter(|id| !held.contains_key(*id))
+            .copied()
+            .collect();
+        for id in gone {
+            self.tell_to_stop(id);
+        }
         let rows = match self.store.account_wanted().await {
             Ok(rows) => rows,
             Err(error) => {
@@ -165,14 +181,16 @@ where
                 return;
             }
         };
-        let held = self.held.borrow_and_update().clone();
         let mut wanted = BTreeMap::new();
         let mut accounts = BTreeMap::new();
         let mut damaged = BTreeSet::new();
         for row in rows {
             match row {
                 Ok(account) => {
-                    let Some(lease) = held.get(&account.id).filter(|_| !account.paused) else {
+                    let lease = held.get(&account.id).filter(|lease| {
+                        !account.paused && self.lost.get(&account.id) != Some(&lease.epoch)
+                    });
+                    let Some(lease) = lease else {
                         continue;
                     };
                     wanted.insert(
@@ -205,19 +223,21 @@ where
                         self.start(account, lease);
                     }
                 }
-                Change::Stop(id) => {
-                    debug!(account = %id, "account is told to stop");
-                    if let Some(stop) = self.stops.get(&id) {
-                        stop.cancel();
-                    }
-                    self.slots.insert(id, Slot::Stopping);
-                }
+                Change::Stop(id) => self.tell_to_stop(id),
                 Change::Forget(id) => {
                     self.slots.remove(&id);
                     self.panics.remove(&id);
                     self.handle.forget(id);
                 }
             }
+        }
+    }
+
+    fn tell_to_stop(&mut self, id: AccountId) {
+        debug!(account = %id, "account is told to stop");
+        if let Some(stop) = self.stops.get(&id) {
+            stop.cancel();
+            self.slots.insert(id, Slot::Stopping);
         }
     }
 
@@ -239,7 +259,7 @@ where
         let restarts = self.panics.get(&id).map_or(0, |(_, restarts)| *restarts);
         self.handle.show(id, Shown::Live { ends, restarts });
         let task_id = self.tasks.spawn(task).id();
-        self.who.insert(task_id, (id, fingerprint.version));
+        self.who.insert(task_id, (id, fingerprint));
         self.stops.insert(id, stop);
         self.slots.insert(id, Slot::Running(fingerprint));
     }
@@ -249,10 +269,14 @@ where
             Ok((task_id, exit)) => (task_id, Ended::Returned(exit), String::new()),
             Err(failed) => (failed.id(), Ended::Panicked, panic_text(failed)),
         };
-        let Some((id, version)) = self.who.remove(&task_id) else {
+        let Some((id, fingerprint)) = self.who.remove(&task_id) else {
             return;
         };
         self.stops.remove(&id);
+        if ended == Ended::Returned(LaneExit::LeaseLost) {
+            self.lost.insert(id, fingerprint.epoch);
+            self.handle.look_at_leases();
+        }
         let (panics, restarts) = self.panics.entry(id).or_default();
         match verdict(ended, panics, Instant::now(), rand::random()) {
             Verdict::Retire => {
@@ -274,7 +298,12 @@ where
             Verdict::Park => {
                 *restarts += 1;
                 error!(account = %id, detail, "account's task panicked too often; it is not started again before the account is edited");
-                self.slots.insert(id, Slot::Parked { version });
+                self.slots.insert(
+                    id,
+                    Slot::Parked {
+                        version: fingerprint.version,
+                    },
+                );
                 self.show_still(id, Failure::Bug(detail), LaneState::Parked, None);
             }
         }

@@ -49,6 +49,13 @@ pub fn explain(failure: &Failure, context: &Context) -> Diagnosis {
             "Nothing, it is tried again by itself. If it lasts: look for earlier log lines about the database and \
              about this cloud provider.",
         ),
+        Failure::Storage(detail) => Words::new(
+            "raw_mail_storage",
+            "Raw mail cannot be kept or read.",
+            words::quote(detail),
+            "Check that the disk has room and that the directory of XC_EMAIL_BLOB_URL can be written. \
+             Work goes on by itself; nothing is lost.",
+        ),
         Failure::Bug(detail) => Words::new(
             "bug",
             "The program met a state that should be impossible.",

@@ -129,6 +129,10 @@ fn cases() -> Vec<(Failure, &'static str)> {
         (Failure::NotSignedIn, "not_signed_in"),
         (Failure::ProviderMissing, "provider_missing"),
         (Failure::TokenWaits("x".into()), "token_waits"),
+        (
+            Failure::Storage("no space left on device".into()),
+            "raw_mail_storage",
+        ),
         (Failure::Bug("x".into()), "bug"),
     ]
 }

@@ -89,7 +89,8 @@ pub(in crate::http) async fn send(
         Enqueued::New(id) => {
             tracing::info!(account = %account.entered.key, outbox = %id, recipients = new.recipients.len(), "took a mail to be sent");
             let location = format!("/api/mail/outbox/{id}");
-            Ok(answer::created(&location, accepted(&desk, id).await?))
+            // From what is known: no read may turn a committed mail into an error that makes callers send again.
+            Ok(answer::created(&location, Accepted::queued(id, &new)))
         }
         Enqueued::Repeated(id) => Ok(Json(accepted(&desk, id).await?).into_response()),
         Enqueued::KeyClash(id) => Err(ApiError::field(

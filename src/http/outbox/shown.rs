@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use crate::{
-    model::RecipientState,
-    store::{AttemptRow, OutboxRow, RecipientRow},
+    model::{OutboxId, RecipientState},
+    store::{AttemptRow, NewOutgoing, OutboxRow, RecipientRow},
 };
 
 /// An outgoing message with where each copy stands.
@@ -120,6 +120,24 @@ impl From<AttemptRow> for ShownAttempt {
             ended_at: row.ended_at.map(|time| time.rfc3339()),
             outcome: row.outcome,
             reply: row.reply,
+        }
+    }
+}
+
+impl Accepted {
+    /// What has just been committed.
+    pub(super) fn queued(id: OutboxId, new: &NewOutgoing) -> Self {
+        Self {
+            id: id.get(),
+            message_id: new.message_id.clone(),
+            recipients: new
+                .recipients
+                .iter()
+                .map(|(_, address)| AcceptedRecipient {
+                    address: address.to_string(),
+                    state: RecipientState::Queued.as_str(),
+                })
+                .collect(),
         }
     }
 }
