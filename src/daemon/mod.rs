@@ -10,7 +10,8 @@
 //!
 //! # When things fail
 //! - Bad settings: every mistake in one go, exit code 78.
-//! - Database, directory or address not usable: one line that names it and the next step, exit code 75, and
+//! - Database, directory or address not usable: one line that names it and the next step, exit code 75 (78 where a
+//!   person has to change something first), and
 //!   the service manager tries again.
 //! - A database that goes away later ends nothing: work waits.
 //!

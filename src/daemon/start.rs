@@ -9,9 +9,11 @@ use crate::{
     blob::BlobOpenError,
     config::{self, Mistakes, Sources},
     logs::{self, LogError},
+    model::FailureClass,
     net::{self, NetSetupError},
     oauth,
-    store::{OpenError, StoreError},
+    lease::RegisterError,
+    store::OpenError,
 };
 
 /// Deep enough that a parser which recurses on a stranger's input has room; the memory is only reserved.
@@ -38,9 +40,9 @@ pub enum StartError {
     /// The database cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// The database did not take the first write.
-    #[error("the database does not take writes")]
-    Store(#[from] StoreError),
+    /// The node could not be registered: a namesake lives, or the database did not take the first write.
+    #[error(transparent)]
+    Register(#[from] RegisterError),
     /// The directory of raw mail cannot be used.
     #[error("the place of raw mail cannot be used (XC_EMAIL_BLOB_URL)")]
     Blobs(#[from] BlobOpenError),
@@ -82,10 +84,11 @@ impl StartError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Settings(_) | Self::Net(_) | Self::Oauth(_) => 78,
+            Self::Open(error) if error.class() == FailureClass::OperatorMustAct => 78,
             Self::Logs(_)
             | Self::DataDir(_)
             | Self::Open(_)
-            | Self::Store(_)
+            | Self::Register(_)
             | Self::Blobs(_)
             | Self::Listen { .. }
             | Self::Died { .. }

@@ -4,21 +4,58 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{Notify, watch},
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use super::plan::{Observed, SELF_FENCE_AFTER, free};
+use super::plan::{DEAD_AFTER, Observed, SELF_FENCE_AFTER, free};
 use crate::{
     model::{AccountId, Lease},
     store::{NodeRow, Store, StoreError},
 };
 
+/// Nodes of the same name are looked at this often at start.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
 /// One beat, and one look at the others, this often.
 const BEAT_EVERY: Duration = Duration::from_secs(5);
 /// An orderly stop gives the leases back within this time or leaves them to the others' judgement.
 const RELEASE_WITHIN: Duration = Duration::from_secs(2);
+
+/// Why a node could not be registered.
+#[derive(Debug, thiserror::Error)]
+pub enum RegisterError {
+    /// Two nodes of one name could not be told apart by their operators (bad input 65).
+    #[error("another living node of this database is called {0}: give each its own XC_EMAIL_NODE_NAME")]
+    NameTaken(String),
+    /// The database.
+    #[error("the node cannot be registered")]
+    Store(#[from] StoreError),
+}
+
+/// Watches nodes of the same name and another home until one beats (refused) or all are dead (removed).
+async fn refuse_namesake(store: &Store, node: &NodeRow) -> Result<(), RegisterError> {
+    let namesakes = |nodes: Vec<NodeRow>| -> Vec<NodeRow> {
+        nodes.into_iter().filter(|other| other.name == node.name && other.home != node.home).collect()
+    };
+    let first = namesakes(store.node_list().await?);
+    let end = Instant::now() + DEAD_AFTER;
+    while !first.is_empty() && Instant::now() < end {
+        sleep(WATCH_EVERY).await;
+        let now = namesakes(store.node_list().await?);
+        let lives = |old: &NodeRow| now.iter().any(|new| new.id == old.id && new.beat != old.beat);
+        if first.iter().any(lives) {
+            return Err(RegisterError::NameTaken(node.name.clone()));
+        }
+        if now.is_empty() {
+            return Ok(());
+        }
+    }
+    for dead in first {
+        store.node_remove_dead(&dead.id, dead.beat).await?;
+    }
+    Ok(())
+}
 
 /// The leases this process holds, by account.
 pub type Held = BTreeMap<AccountId, Lease>;
@@ -35,15 +72,17 @@ pub struct Keeper {
 
 impl Keeper {
     /// Registers the node; rows of earlier runs from the same data directory go, and their leases with
-    /// them. `look` is notified by whoever adds accounts.
+    /// them. `look` is notified by whoever adds accounts. Where another data directory's node has the same
+    /// name, it is watched for at most [`DEAD_AFTER`] to see whether it lives.
     ///
     /// # Errors
-    /// What the store says; nothing is held then.
+    /// What the store says, or that a living node has this name; nothing is held then.
     pub async fn register(
         store: Store,
         node: NodeRow,
         look: Arc<Notify>,
-    ) -> Result<Self, StoreError> {
+    ) -> Result<Self, RegisterError> {
+        refuse_namesake(&store, &node).await?;
         store.node_register(&node).await?;
         info!(node = %node.id, name = %node.name, "node registered");
         Ok(Self {
@@ -136,6 +175,14 @@ impl Keeper {
         }
         let nodes = self.store.node_list().await?;
         self.observed.note(&nodes, Instant::now());
+        for node in nodes.iter().filter(|node| node.id != self.node.id) {
+            // With its row go its leases and its hold on grants; not if it has beaten since.
+            if self.observed.is_dead(&node.id, Instant::now())
+                && self.store.node_remove_dead(&node.id, node.beat).await?
+            {
+                warn!(node = %node.id, name = %node.name, "another node is dead; its accounts and grants are free");
+            }
+        }
         let leases = self.store.lease_list().await?;
         let mut held = Held::new();
         for row in leases

@@ -24,5 +24,5 @@
 mod keeper;
 mod plan;
 
-pub use keeper::{Held, Keeper};
+pub use keeper::{Held, Keeper, RegisterError};
 pub use plan::{DEAD_AFTER, SELF_FENCE_AFTER};
