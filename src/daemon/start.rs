@@ -8,11 +8,11 @@ use super::{build::Daemon, data_dir::DataDirError, reexec};
 use crate::{
     blob::BlobOpenError,
     config::{self, Mistakes, Sources},
+    lease::RegisterError,
     logs::{self, LogError},
     model::FailureClass,
     net::{self, NetSetupError},
     oauth,
-    lease::RegisterError,
     store::OpenError,
 };
 

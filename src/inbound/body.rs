@@ -75,7 +75,7 @@ pub(super) async fn fetch(
 }
 
 /// A refusal of one message, not of our working for this account.
-fn is_about_the_mail(error: &ImapError) -> bool {
+pub(super) fn is_about_the_mail(error: &ImapError) -> bool {
     match error {
         ImapError::Refused { code, text, .. } => {
             let passing = matches!(
@@ -111,12 +111,20 @@ async fn by_slices(
         {
             Ok(slice) => slice,
             Err(error) if is_about_the_mail(&error) => {
-                return missing(session, one, Some(error.to_string())).await;
+                // The words of a refusal do not tell a mail that is broken from a server that is, for
+                // a while: only a refusal that is repeated counts, and the caller counts.
+                return match vanished(session, one).await? {
+                    Some(gone) => Ok(gone),
+                    None => Err(error.into()),
+                };
             }
             Err(error) => return Err(error.into()),
         };
         let Some(slice) = slice else {
-            return missing(session, one, None).await;
+            let gone = vanished(session, one).await?;
+            return Ok(gone.unwrap_or_else(|| {
+                Kept::aside(one, AsideReason::NoBody, "the server has no body for it")
+            }));
         };
         body.extend_from_slice(&slice);
         if u32::try_from(slice.len()).is_ok_and(|octets| octets < settings.slice_octets) {
@@ -129,21 +137,16 @@ async fn by_slices(
     })
 }
 
-/// No body: either the message is gone, or the server cannot give it (bad input 11, fault 38).
-async fn missing(
-    session: &mut Session,
-    one: Listed,
-    refusal: Option<String>,
-) -> Result<Kept, SyncError> {
-    if session.list(one.uid, Some(one.uid)).await?.is_empty() {
-        return Ok(Kept::aside(
+/// No body: the message is gone, or (`None`) the server cannot give it (bad input 11, fault 38).
+async fn vanished(session: &mut Session, one: Listed) -> Result<Option<Kept>, SyncError> {
+    let listed = session.list(one.uid, Some(one.uid)).await?;
+    Ok(listed.is_empty().then(|| {
+        Kept::aside(
             one,
             AsideReason::Vanished,
             "gone before it could be fetched",
-        ));
-    }
-    let detail = refusal.unwrap_or_else(|| "the server has no body for it".to_owned());
-    Ok(Kept::aside(one, AsideReason::NoBody, &detail))
+        )
+    }))
 }
 
 async fn oversize(session: &mut Session, one: Listed, octets: u64) -> Result<Kept, SyncError> {
@@ -160,7 +163,6 @@ async fn oversize(session: &mut Session, one: Listed, octets: u64) -> Result<Kep
 /// to it.
 pub(super) async fn read(parts: &Parts, kept: Vec<Kept>) -> Result<Vec<IngestItem>, SyncError> {
     let mut items = Vec::with_capacity(kept.len());
-    let received = parts.clock.now();
     for Kept { listed, what } in kept {
         items.push(match what {
             What::Mail(body) => {
@@ -168,7 +170,7 @@ pub(super) async fn read(parts: &Parts, kept: Vec<Kept>) -> Result<Vec<IngestIte
                 let size = u64::try_from(body.len()).unwrap_or(u64::MAX);
                 IngestItem::Message(Box::new(NewMessage {
                     uid: listed.uid,
-                    internal_date: date(&listed, received),
+                    internal_date: date(listed.internal_date, parsed.as_ref().ok()),
                     size,
                     sha256,
                     raw: parts.blobs.keep(body).await?,
@@ -196,8 +198,12 @@ pub(super) async fn read(parts: &Parts, kept: Vec<Kept>) -> Result<Vec<IngestIte
     Ok(items)
 }
 
-fn date(listed: &Listed, received: Timestamp) -> Timestamp {
-    listed.internal_date.unwrap_or(received)
+/// A mail is known again by its date, among others: without INTERNALDATE only what stands in the mail
+/// itself will do, never the time of reading, or it would be announced again when it is read again (I4).
+fn date(internal: Option<Timestamp>, parsed: Option<&ParsedMail>) -> Timestamp {
+    internal
+        .or_else(|| parsed.and_then(|mail| mail.date))
+        .unwrap_or_else(|| Timestamp::from_millis(0))
 }
 
 /// Where blocking is allowed, a few at a time. A parser that panics harms its mail only: it is kept
@@ -214,4 +220,43 @@ async fn parse(parts: &Parts, body: Bytes) -> (Result<ParsedMail, String>, [u8; 
         .await
         .unwrap_or_else(|_panic| Err("the reader gave up on it".to_owned()));
     (parsed, Sha256::digest(&hashed).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::imap::Step;
+
+    #[test]
+    fn a_mail_has_the_same_date_whenever_it_is_read() {
+        let at = Timestamp::from_millis;
+        let dated = mime::parse(b"Date: Thu, 1 Jan 1970 00:00:07 +0000\r\n\r\nx").unwrap();
+        let undated = mime::parse(b"Subject: x\r\n\r\nx").unwrap();
+        let cases = [
+            (Some(at(5_000)), Some(&dated), at(5_000)),
+            (None, Some(&dated), at(7_000)),
+            (None, Some(&undated), at(0)),
+            (None, None, at(0)),
+        ];
+        for (internal, parsed, expected) in cases {
+            assert_eq!(date(internal, parsed), expected);
+        }
+    }
+
+    #[test]
+    fn an_outage_in_known_words_is_never_about_the_mail() {
+        let refused = |code: Option<&str>, text: &str| ImapError::Refused {
+            during: Step::Fetch,
+            code: code.map(str::to_owned),
+            text: text.to_owned(),
+        };
+        let cases = [
+            (refused(None, "Message is corrupt"), true),
+            (refused(Some("UNAVAILABLE"), "later"), false),
+            (refused(None, "Server Unavailable. 15"), false),
+        ];
+        for (error, expected) in cases {
+            assert_eq!(is_about_the_mail(&error), expected, "{error}");
+        }
+    }
 }

@@ -14,6 +14,7 @@ use super::{
     Parts, SyncError,
     machine::{self, Effect, Event, Machine, Phase, Times, Trouble},
     open::{self, Opened, Stamp},
+    plan,
     report::Report,
     sync::{FOLDER, Reader},
     trouble,
@@ -46,8 +47,11 @@ pub struct Lane {
     pending: VecDeque<Event>,
     wake: watch::Receiver<u64>,
     tokens: watch::Receiver<u64>,
-    /// The server announced IDLE and refuses it, or ends it at once.
+    /// The server announced IDLE and refuses it.
     idle_refused: bool,
+    /// It ended IDLE at once on this connection; the next one gets a new chance.
+    idle_ended: bool,
+    /// When the IDLE that runs now, or the last one, began.
     idle_since: Instant,
     lease_lost: bool,
 }
@@ -96,6 +100,7 @@ impl Lane {
             wake,
             tokens: parts.keeper.changes(),
             idle_refused: false,
+            idle_ended: false,
             idle_since: Instant::now(),
             lease_lost: false,
             account,
@@ -158,7 +163,7 @@ impl Lane {
                 Ok(Nudge::Changed) => Wake::Event(Event::Nudged),
                 Ok(Nudge::Ended) => {
                     if self.idle_since.elapsed() < SHORT_IDLE {
-                        self.refuse_idle();
+                        self.idle_ended();
                     }
                     Wake::Event(Event::Nudged)
                 }
@@ -193,7 +198,8 @@ impl Lane {
             }
             Effect::Adopt => {
                 self.take_leave();
-                if let Some(opened) = self.successor.take() {
+                if let Some(mut opened) = self.successor.take() {
+                    opened.selected = plan::adopted(opened.selected);
                     // What the old connection had still to tell is void.
                     self.pending.clear();
                     self.install(opened);
@@ -247,7 +253,10 @@ impl Lane {
             }
         };
         match stop.run_until_cancelled(session.idle()).await {
-            Some(Ok(idling)) => self.connection = Connection::Idle(Box::new(idling)),
+            Some(Ok(idling)) => {
+                self.idle_since = Instant::now();
+                self.connection = Connection::Idle(Box::new(idling));
+            }
             Some(Err(error)) => {
                 self.idle_refused |= matches!(
                     error,
@@ -262,19 +271,20 @@ impl Lane {
         }
     }
 
-    /// From now on the mailbox is looked at on a schedule.
-    fn refuse_idle(&mut self) {
-        self.idle_refused = true;
+    /// On this connection the mailbox is looked at on a schedule from now on.
+    fn idle_ended(&mut self) {
+        self.idle_ended = true;
         self.machine.times.watch = self.parts.settings.poll;
     }
 
     fn can_idle(&self, session: &Session) -> bool {
-        session.can("IDLE") && !self.idle_refused
+        session.can("IDLE") && !self.idle_refused && !self.idle_ended
     }
 
     /// Puts a session to work; says when its successor is to be opened.
     fn install(&mut self, opened: Opened) -> Option<Instant> {
         let settings = self.parts.settings;
+        self.idle_ended = false;
         self.machine.times.watch = if self.can_idle(&opened.session) {
             settings.reissue_idle
         } else {

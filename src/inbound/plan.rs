@@ -43,6 +43,16 @@ impl Why {
     }
 }
 
+/// What the SELECT of a connection that is adopted still says. It was selected while another one was
+/// reading: the cursor may have passed its UIDNEXT since, and that is no fall. A real fall shows on
+/// the next connection that is opened with no other beside it.
+pub(super) fn adopted(found: Selected) -> Selected {
+    Selected {
+        uid_next: None,
+        ..found
+    }
+}
+
 /// The decision.
 pub(super) fn plan(known: Option<Cursor>, found: &Selected) -> SyncPlan {
     let Some(validity) = found.uid_validity else {
@@ -187,6 +197,27 @@ mod tests {
         ];
         for (known, found, expected) in cases {
             assert_eq!(plan(known, &found), expected, "{known:?} {found:?}");
+        }
+    }
+
+    #[test]
+    fn an_adopted_connection_never_makes_uidnext_fall() {
+        let go_on = SyncPlan::Continue { to: None };
+        let over = SyncPlan::StartOver {
+            why: Why::NewValidity,
+            validity: UidValidity::new(8).unwrap(),
+            generation: Generation(0),
+        };
+        let cases = [
+            (found(7, Some(9)), go_on),
+            (found(7, Some(10)), go_on),
+            (found(7, Some(11)), go_on),
+            (found(8, Some(9)), over),
+            (found(0, Some(9)), SyncPlan::Unusable),
+        ];
+        for (found, expected) in cases {
+            let found = adopted(found);
+            assert_eq!(plan(cursor(7, 2, 10), &found), expected, "{found:?}");
         }
     }
 

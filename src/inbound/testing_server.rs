@@ -37,6 +37,8 @@ pub(super) struct State {
     pub(super) without_uidnext: bool,
     /// Answered with NIL.
     pub(super) no_body: BTreeSet<u32>,
+    /// Refused so many times more with a plain NO.
+    pub(super) refusals: BTreeMap<u32, u32>,
     /// Gone as soon as they have been listed.
     pub(super) vanishing: BTreeSet<u32>,
     /// Answered with something that ends the connection, always.
@@ -68,6 +70,7 @@ impl Server {
             refuse_select: None,
             without_uidnext: false,
             no_body: BTreeSet::new(),
+            refusals: BTreeMap::new(),
             vanishing: BTreeSet::new(),
             poison: BTreeSet::new(),
             logins: Vec::new(),
@@ -262,7 +265,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
     async fn fetch(&mut self, tag: &str, rest: &str) -> Option<()> {
         let (set, items) = rest.split_once(' ')?;
         let mut out = Vec::new();
-        let mut dead = false;
+        let (mut dead, mut refused) = (false, false);
         {
             let mut state = self.server.state();
             let top = state.mails.keys().next_back().copied().unwrap_or(0);
@@ -296,6 +299,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
                         state.mails.remove(&uid);
                     }
                     continue;
+                }
+                if let Some(left) = state.refusals.get_mut(&uid).filter(|left| **left > 0) {
+                    *left -= 1;
+                    refused = true;
+                    break;
                 }
                 if state.poison.contains(&uid) {
                     out.extend_from_slice(
@@ -344,7 +352,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
             self.line().await;
             return None;
         }
-        self.say(&format!("{tag} OK done")).await;
+        let answer = if refused {
+            "NO Internal error"
+        } else {
+            "OK done"
+        };
+        self.say(&format!("{tag} {answer}")).await;
         Some(())
     }
 

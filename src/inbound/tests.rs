@@ -175,6 +175,44 @@ async fn what_cannot_be_had_is_put_aside_with_its_reason_and_blocks_nothing() {
     assert_eq!(world.cursor().await.next, 8);
 }
 
+#[tokio::test]
+async fn a_refusal_that_passes_costs_no_mail_and_one_that_stays_costs_only_its_own() {
+    let mut world = World::with(With::Password, Backfill::All, |_| {}).await;
+    let passing = world.server.deliver("passing");
+    let staying = world.server.deliver("staying");
+    world.server.deliver("last");
+    world.server.state().refusals = [(passing, 5), (staying, u32::MAX)].into();
+    world.start();
+    assert_eq!(world.until_stored(2).await, ["passing", "last"]);
+    world.until(LaneState::Ready).await;
+    let problems = world.problems().await;
+    let problems: Vec<_> = problems.iter().map(|p| (p.uid, &*p.reason)).collect();
+    assert_eq!(problems, [(i64::from(staying), "no_body")]);
+}
+
+/// The guard works for as long as the lane lives, and the next connection idles again.
+#[tokio::test]
+async fn a_server_that_begins_to_end_idle_at_once_is_not_asked_in_a_busy_loop() {
+    let mut world = World::new().await;
+    world.start();
+    world.until(LaneState::Ready).await;
+    tokio::time::sleep(Duration::from_millis(5_200)).await;
+    world.server.state().idle = Idle::Ended;
+    world.server.deliver("one");
+    world.until_stored(1).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let idles = world.server.state().idles;
+    assert!(idles <= 3, "{idles}");
+
+    world.server.state().idle = Idle::Announces;
+    world.server.cut("");
+    let end = Instant::now() + Duration::from_secs(10);
+    while world.server.state().idles == idles {
+        assert!(Instant::now() < end, "it never idles again");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 /// Fault 43.
 #[tokio::test]
 async fn mail_that_idle_never_announces_is_found_at_the_next_reissue() {

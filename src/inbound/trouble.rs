@@ -75,21 +75,27 @@ pub(super) fn failure(error: SyncError) -> Failure {
     match error {
         SyncError::Imap(error) => Failure::Imap(error),
         SyncError::Store(error) => Failure::Store(error),
-        SyncError::Blob(error) => Failure::Bug(error.to_string()),
-        SyncError::Token(error) => token(error),
+        SyncError::Blob(error) => Failure::Storage(error.to_string()),
+        SyncError::Token(error) => Failure::from(error),
         SyncError::NoValidity | SyncError::NoFolder | SyncError::Stopping => {
             Failure::Bug(error.to_string())
         }
     }
 }
 
-fn token(error: TokenError) -> Failure {
-    match error {
-        TokenError::NotSignedIn => Failure::NotSignedIn,
-        TokenError::NeedsSignIn { reason } => Failure::SignInNeeded(reason),
-        TokenError::ProviderMissing => Failure::ProviderMissing,
-        TokenError::Oauth(error) => Failure::Oauth(error),
-        TokenError::Store(error) => Failure::Store(error),
-        other => Failure::Bug(other.to_string()),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_that_is_on_its_way_is_no_bug() {
+        for error in [
+            TokenError::Pending,
+            TokenError::Elsewhere,
+            TokenError::Stopping,
+        ] {
+            let explained = failure(SyncError::Token(error));
+            assert!(!matches!(explained, Failure::Bug(_)), "{explained:?}");
+        }
     }
 }

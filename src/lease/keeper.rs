@@ -26,7 +26,9 @@ const RELEASE_WITHIN: Duration = Duration::from_secs(2);
 #[derive(Debug, thiserror::Error)]
 pub enum RegisterError {
     /// Two nodes of one name could not be told apart by their operators (bad input 65).
-    #[error("another living node of this database is called {0}: give each its own XC_EMAIL_NODE_NAME")]
+    #[error(
+        "another living node of this database is called {0}: give each its own XC_EMAIL_NODE_NAME"
+    )]
     NameTaken(String),
     /// The database.
     #[error("the node cannot be registered")]
@@ -36,14 +38,20 @@ pub enum RegisterError {
 /// Watches nodes of the same name and another home until one beats (refused) or all are dead (removed).
 async fn refuse_namesake(store: &Store, node: &NodeRow) -> Result<(), RegisterError> {
     let namesakes = |nodes: Vec<NodeRow>| -> Vec<NodeRow> {
-        nodes.into_iter().filter(|other| other.name == node.name && other.home != node.home).collect()
+        nodes
+            .into_iter()
+            .filter(|other| other.name == node.name && other.home != node.home)
+            .collect()
     };
     let first = namesakes(store.node_list().await?);
     let end = Instant::now() + DEAD_AFTER;
     while !first.is_empty() && Instant::now() < end {
         sleep(WATCH_EVERY).await;
         let now = namesakes(store.node_list().await?);
-        let lives = |old: &NodeRow| now.iter().any(|new| new.id == old.id && new.beat != old.beat);
+        let lives = |old: &NodeRow| {
+            now.iter()
+                .any(|new| new.id == old.id && new.beat != old.beat)
+        };
         if first.iter().any(lives) {
             return Err(RegisterError::NameTaken(node.name.clone()));
         }

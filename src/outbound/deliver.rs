@@ -1,6 +1,8 @@
 //! One delivery: claim, transfer, announce the dot, send it, record the answer.
 
-use tokio::time::Instant;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use uuid::Uuid;
@@ -17,6 +19,9 @@ use crate::{
     smtp::{self, Concern, Reply, SmtpError, Verb},
     store::{Claimed, Outcome, Settled, StoreError},
 };
+
+/// RSET is waited for so long.
+const RESET: Duration = Duration::from_secs(5);
 
 /// How one delivery ended.
 #[derive(Debug)]
@@ -82,12 +87,14 @@ impl Delivery<'_> {
         let raw = match parts.blobs.read(&self.claimed.raw).await {
             Ok(raw) => raw,
             Err(error) => {
-                if error.class() == FailureClass::RetryLater {
-                    self.recorder.give_back(self.attempt).await?;
-                    return Ok(Step::Failed(error.into()));
+                // A fault of our own disk never fails or expires a message (I7).
+                match error.class() {
+                    FailureClass::RetryLater => self.recorder.give_back(self.attempt).await?,
+                    FailureClass::OperatorMustAct
+                    | FailureClass::HoldFor(_)
+                    | FailureClass::GiveUp => self.unreadable(&words(&error)).await?,
                 }
-                // Only this message is concerned; it must not stand in the way of the others.
-                return self.unreadable(&words(&error)).await;
+                return Ok(Step::Failed(error.into()));
             }
         };
         if let Err(error) = smtp::check_line_ends(&raw) {
@@ -289,18 +296,17 @@ impl Delivery<'_> {
             .collect()
     }
 
-    async fn unreadable(&self, why: &str) -> Result<Step, Unrecorded> {
+    /// Only this message's bytes are concerned: it waits longer than the lane is parked for, so that the
+    /// others are sent before it is tried again, and it waits as long as it takes.
+    async fn unreadable(&self, why: &str) -> Result<(), Unrecorded> {
+        let parts = &self.recorder.parts;
+        let next_at = parts.clock.now().plus(parts.settings.parked_retry * 2);
         let settled: Vec<Settled> = self
             .targets()
             .iter()
-            .map(|target| {
-                let (attempt, schedule) = self.at(target, false);
-                let delay = schedule.backoff.delay(attempt.number, schedule.jitter);
-                local(target, settle::later(attempt, delay), why)
-            })
+            .map(|target| local(target, Outcome::Deferred { next_at }, why))
             .collect();
-        self.record(&settled).await?;
-        Ok(Step::Delivered)
+        self.record(&settled).await
     }
 
     async fn settle_all(&self, error: &SmtpError) -> Result<Step, Unrecorded> {
@@ -349,11 +355,12 @@ impl Delivery<'_> {
         }
     }
 
-    /// Clears a transaction that was begun; a line that cannot do that is not used again.
+    /// Clears a transaction that was begun; a line that cannot do that, and soon, is not used again. No
+    /// stop is heard meanwhile, and a new line costs less than a long wait.
     async fn reset(&self, open: &mut Open) {
         if open.line.is_usable() {
-            // A failure leaves the line dead, which is seen before its next use.
-            let _ = open.line.rset().await;
+            // A failure or a dropped command leaves the line dead, which is seen before its next use.
+            let _ = timeout(RESET, open.line.rset()).await;
         }
     }
 }

@@ -13,13 +13,17 @@ const PERHAPS: u32 = 3;
 /// The queue said "due" and gave nothing: ask again only after this.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// A resting lane looks again after this: the hint of a queued message goes out at its commit, and can be
+/// missed (another node queued it, or its commit's answer was lost).
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+
 /// Where the lane stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     /// Asking the queue, without a line.
     Looking { failures: u32 },
-    /// No line, nothing due before `due`.
-    Resting { due: Option<Instant>, failures: u32 },
+    /// No line, nothing to do before `until`.
+    Resting { until: Instant, failures: u32 },
     /// Dialling and logging in.
     Connecting { failures: u32 },
     /// Sending what is due.
@@ -132,13 +136,13 @@ impl Machine {
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self.phase {
             Phase::Looking { .. } | Phase::Connecting { .. } | Phase::Sending { .. } => None,
-            Phase::Resting { due, .. } => due,
             Phase::Lingering {
                 due,
                 close_at,
                 not_before,
             } => Some(due.map_or(close_at, |due| due.max(not_before).min(close_at))),
-            Phase::Waiting { until, .. }
+            Phase::Resting { until, .. }
+            | Phase::Waiting { until, .. }
             | Phase::Holding { until, .. }
             | Phase::Parked { until, .. } => Some(until),
         }
@@ -169,7 +173,11 @@ impl Machine {
                 Event::Looked { due } if !self.proven || due.is_some_and(|due| due <= now) => {
                     (Phase::Connecting { failures }, vec![Effect::Connect])
                 }
-                Event::Looked { due } => (Phase::Resting { due, failures }, Vec::new()),
+                Event::Looked { due } => {
+                    let again = now + LOOK_AGAIN;
+                    let until = due.map_or(again, |due| due.min(again));
+                    (Phase::Resting { until, failures }, Vec::new())
+                }
                 Event::Failed(trouble) => self.failed(trouble, failures, now, jitter),
                 Event::Due
                 | Event::Queued
@@ -377,7 +385,7 @@ mod tests {
     fn a_proven_line_is_opened_only_for_something_due_and_before_a_claim() {
         let now = Instant::now();
         let mut machine = machine(Phase::Looking { failures: 0 });
-        let later = Some(now + seconds(60));
+        let later = Some(now + seconds(20));
         assert_eq!(machine.handle(Event::Looked { due: later }, now, 0.0), []);
         assert_eq!(machine.deadline(), later);
         assert_eq!(machine.handle(Event::Queued, now, 0.0), [Effect::Look]);
@@ -389,6 +397,19 @@ mod tests {
             machine.handle(Event::Connected, now, 0.0),
             [Effect::Deliver]
         );
+    }
+
+    #[test]
+    fn a_resting_lane_looks_again_soon_whatever_the_queue_said() {
+        let now = Instant::now();
+        for (due, looks) in [(None, 30), (Some(3600), 30), (Some(31), 30), (Some(7), 7)] {
+            let mut machine = machine(Phase::Looking { failures: 0 });
+            let due = due.map(|left| now + seconds(left));
+            assert_eq!(machine.handle(Event::Looked { due }, now, 0.0), []);
+            let at = now + seconds(looks);
+            assert_eq!(machine.deadline(), Some(at), "{due:?}");
+            assert_eq!(machine.handle(Event::Due, at, 0.0), [Effect::Look]);
+        }
     }
 
     #[test]

@@ -43,6 +43,8 @@ pub(super) fn trouble(error: &SendError) -> Trouble {
             SendError::Smtp(SmtpError::Dial(DialError::Resolve { .. } | DialError::Connect { .. })),
             FailureClass::RetryLater,
         ) => Trouble::Perhaps,
+        // A disk that cannot be read seldom mends itself, and holds up every message alike.
+        (SendError::Blob(BlobError::Unavailable { .. }), _) => Trouble::Operator,
         (_, FailureClass::OperatorMustAct) => Trouble::Operator,
         (_, FailureClass::HoldFor(time)) => Trouble::Hold(time),
         (_, FailureClass::RetryLater | FailureClass::GiveUp) => Trouble::Later,
@@ -54,14 +56,48 @@ pub(super) fn failure(error: SendError) -> Failure {
     match error {
         SendError::Smtp(error) => Failure::Smtp(error),
         SendError::Store(error) => Failure::Store(error),
-        SendError::Blob(error) => Failure::Bug(error.to_string()),
-        SendError::Token(error) => match error {
-            TokenError::NotSignedIn => Failure::NotSignedIn,
-            TokenError::NeedsSignIn { reason } => Failure::SignInNeeded(reason),
-            TokenError::ProviderMissing => Failure::ProviderMissing,
-            TokenError::Oauth(error) => Failure::Oauth(error),
-            TokenError::Store(error) => Failure::Store(error),
-            other => Failure::Bug(other.to_string()),
-        },
+        SendError::Blob(error) => Failure::Storage(error.to_string()),
+        SendError::Token(error) => Failure::from(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_only_waits_for_a_token_is_no_bug() {
+        for error in [
+            TokenError::Pending,
+            TokenError::Elsewhere,
+            TokenError::RefreshLost,
+            TokenError::Stopping,
+        ] {
+            let explained = failure(SendError::Token(error));
+            assert!(matches!(explained, Failure::TokenWaits(_)), "{explained:?}");
+        }
+    }
+
+    #[test]
+    fn a_disk_of_ours_parks_the_lane() {
+        let missing = || BlobError::Missing { key: "k".into() };
+        let damaged = || BlobError::Damaged { detail: "d".into() };
+        let unread = || BlobError::Unavailable {
+            doing: "reading",
+            source: object_store::Error::Generic {
+                store: "local",
+                source: "disk".into(),
+            },
+        };
+        let table = [
+            (missing(), Trouble::Operator),
+            (damaged(), Trouble::Operator),
+            (unread(), Trouble::Operator),
+            (BlobError::Closed, Trouble::Later),
+        ];
+        for (error, expected) in table {
+            let error = SendError::Blob(error);
+            assert_eq!(trouble(&error), expected, "{error:?}");
+        }
     }
 }

@@ -217,6 +217,10 @@ impl Step for Ingest {
         self.weight
     }
 
+    fn rows(&self) -> usize {
+        self.items.len()
+    }
+
     async fn apply(&self, tx: &mut Tx) -> Result<Ingested, StoreError> {
         // The cursor first: a batch whose folder moved is refused before anything is written.
         folder::advance(tx, self.lease.account, self.folder, self.expect, self.next).await?;

@@ -92,6 +92,23 @@ impl Step for Remove {
     }
 }
 
+struct RemoveDead(NodeId, i64);
+impl Step for RemoveDead {
+    type Answer = bool;
+    const DOING: &'static str = "removing a dead node";
+
+    async fn apply(&self, tx: &mut Tx) -> Result<bool, StoreError> {
+        let Self(node, beat) = self;
+        // The row first: a node that beat meanwhile keeps everything.
+        let delete = sqlx::query("DELETE FROM nodes WHERE id = ? AND beat = ?");
+        if tx.run(delete.bind(node.as_str()).bind(*beat)).await? == 0 {
+            return Ok(false);
+        }
+        remove(tx, node.as_str()).await?;
+        Ok(true)
+    }
+}
+
 impl Store {
     /// Registers this process and removes rows of earlier runs from the same `home` (its lock is
     /// ours, so they are dead), freeing their leases. May be repeated.
@@ -125,8 +142,15 @@ impl Store {
             .collect()
     }
 
-    /// Removes a node's row and frees its leases and grants (orderly stop, or judged dead).
+    /// Removes a node's row and frees its leases and grants, whatever its beat (orderly stop).
     pub async fn node_remove(&self, id: &NodeId) -> Result<(), StoreError> {
         self.write(Remove(id.clone())).await
+    }
+
+    /// Removes a node that was judged dead and frees its leases and grants, provided that its beat is
+    /// still the one that was seen standing still. False: it has beaten since, or its row is gone; then
+    /// nothing is changed. A node that was only slow is told by its next [`Store::node_beat`].
+    pub async fn node_remove_dead(&self, id: &NodeId, beat: i64) -> Result<bool, StoreError> {
+        self.write(RemoveDead(id.clone(), beat)).await
     }
 }

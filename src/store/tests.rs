@@ -19,6 +19,7 @@ enum Way {
     RefusedAfterWriting,
     BrokenSql,
     Panic,
+    Slow,
 }
 
 struct Probe {
@@ -47,6 +48,10 @@ impl Step for Probe {
                 .await
                 .map(|_| ()),
             Way::Panic => panic!("a bug in a step"),
+            Way::Slow => {
+                tokio::time::sleep(Duration::from_millis(700)).await;
+                Ok(())
+            }
         }
     }
 }
@@ -91,6 +96,7 @@ async fn a_step_that_goes_wrong_takes_none_of_its_neighbours_with_it() {
                 matches!(answer, Err(StoreError::Conflict(_)))
             }
             Way::BrokenSql | Way::Panic => matches!(answer, Err(StoreError::Sql { .. })),
+            Way::Slow => unreachable!(),
         };
         assert!(expected, "{way:?}: {answer:?}");
     }
@@ -101,6 +107,50 @@ async fn a_step_that_goes_wrong_takes_none_of_its_neighbours_with_it() {
     let lists = store.list_list(page).await.unwrap();
     let names: Vec<&str> = lists.rows.iter().map(|list| list.name.as_str()).collect();
     assert_eq!(names, ["0", "2", "4", "7"]);
+    stop.cancel();
+    tasks.join_next().await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn steps_that_are_too_much_together_are_written_alone_while_somebody_waits() {
+    let directory = tempfile::tempdir().unwrap();
+    let patience = Duration::from_secs(2);
+    let settings = Settings {
+        url: SecretString::from(format!("sqlite://{}/s.db", directory.path().display())),
+        key_file: directory.path().join("key"),
+        ca_file: PathBuf::new(),
+        read_connections: 1,
+        patience,
+    };
+    let (store, writer) = Store::open(&settings).await.unwrap();
+    let stop = CancellationToken::new();
+    let mut tasks = JoinSet::new();
+    let steps = (0..8).map(|n| {
+        store.write(Probe {
+            name: format!("{n}"),
+            way: Way::Slow,
+        })
+    });
+    let mut calls = Box::pin(join_all(steps));
+    assert!(poll!(calls.as_mut()).is_pending());
+    let begun = std::time::Instant::now();
+    tasks.spawn(writer.run(stop.clone()));
+    let answers = calls.await;
+    assert!(begun.elapsed() < patience * 4, "{:?}", begun.elapsed());
+    let (written, late): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.is_ok());
+    assert!(!written.is_empty() && !late.is_empty(), "{answers:?}");
+    for answer in late {
+        assert!(
+            matches!(answer, Err(StoreError::Unavailable { .. })),
+            "{answer:?}"
+        );
+    }
+    let page = Page {
+        limit: 100,
+        offset: 0,
+    };
+    let lists = store.list_list(page).await.unwrap();
+    assert_eq!(lists.rows.len(), written.len());
     stop.cancel();
     tasks.join_next().await.unwrap().unwrap();
 }

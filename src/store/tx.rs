@@ -30,6 +30,11 @@ pub(super) trait Step: Send + Sync + 'static {
         0
     }
 
+    /// Messages it stores, roughly: what its statements are counted by.
+    fn rows(&self) -> usize {
+        1
+    }
+
     /// Does the work. A refusal before the first write touches nobody else in the transaction.
     fn apply(&self, tx: &mut Tx) -> impl Future<Output = Result<Self::Answer, StoreError>> + Send;
 }

@@ -25,7 +25,10 @@ pub(super) const QUEUE: usize = 1_000;
 /// Steps in one transaction.
 const MERGED_STEPS: usize = 64;
 /// Octets in one transaction, roughly; a single step may be larger.
-const MERGED_OCTETS: usize = 16 << 20;
+const MERGED_OCTETS: usize = 2 << 20;
+/// Messages in one transaction; a single step may have more. Each takes some ten statements, so that a
+/// database with a round trip of a millisecond is done in about half of the patience.
+const MERGED_ROWS: usize = 500;
 /// How often a transaction that had to let others pass is done again.
 const REDONE: u32 = 8;
 
@@ -45,6 +48,7 @@ type Applied<'a> = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send + 
 /// [`Pending`] of whatever step.
 pub(super) trait Job: Send {
     fn weight(&self) -> usize;
+    fn rows(&self) -> usize;
     fn doing(&self) -> &'static str;
     fn since(&self) -> Instant;
     /// Fence and step. The answer is kept until the commit is known; so is a refusal that came before
@@ -56,6 +60,10 @@ pub(super) trait Job: Send {
 impl<S: Step> Job for Pending<S> {
     fn weight(&self) -> usize {
         self.step.weight()
+    }
+
+    fn rows(&self) -> usize {
+        self.step.rows()
     }
 
     fn doing(&self) -> &'static str {
@@ -120,9 +128,10 @@ enum Round {
     Done,
     /// Nothing was written; the whole list may be done again.
     Redo(sqlx::Error),
-    /// Nothing was written because of this step's error; the others deserve a try without it.
+    /// Nothing was written because of one step's error, or of all that they are together; each deserves a
+    /// try without the others.
     Apart(StoreError),
-    /// Nothing was written and nothing will be soon.
+    /// Nothing was written and nothing will be soon, whatever the steps are.
     Failed(sqlx::Error),
     /// COMMIT was sent and nobody knows.
     Unknown(sqlx::Error),
@@ -134,14 +143,28 @@ impl Writer {
     /// database: it connects again for the next step. Dropping the future answers the steps in flight
     /// `OutcomeUnknown` at their callers.
     pub async fn run(mut self, stop: CancellationToken) {
-        while let Some(first) = self.wait(&stop).await {
-            let mut weight = first.weight();
+        // Taken from the queue, and too large for the transaction it would have been in.
+        let mut held = None;
+        loop {
+            let first = match held.take() {
+                Some(job) => job,
+                None => match self.wait(&stop).await {
+                    Some(job) => job,
+                    None => break,
+                },
+            };
+            let (mut weight, mut rows) = (first.weight(), first.rows());
             let mut jobs = vec![first];
-            while jobs.len() < MERGED_STEPS && weight < MERGED_OCTETS {
+            while jobs.len() < MERGED_STEPS {
                 let Ok(next) = self.jobs.try_recv() else {
                     break;
                 };
                 weight = weight.saturating_add(next.weight());
+                rows = rows.saturating_add(next.rows());
+                if weight > MERGED_OCTETS || rows > MERGED_ROWS {
+                    held = Some(next);
+                    break;
+                }
                 jobs.push(next);
             }
             self.serve(jobs).await;
@@ -165,15 +188,8 @@ impl Writer {
 
     /// Answers every one of the jobs.
     async fn serve(&mut self, mut jobs: Jobs) {
-        // Who waited longer than the patience is told so, lest the queue of a dead database takes for ever.
-        let patience = self.connector.patience();
-        let (late, fresh): (Jobs, Jobs) = jobs
-            .drain(..)
-            .partition(|job| job.since().elapsed() > patience.saturating_mul(2));
-        answer_all(late, |doing| StoreError::Unavailable {
-            doing,
-            source: sqlx::Error::PoolTimedOut,
-        });
+        let (late, fresh): (Jobs, Jobs) = jobs.drain(..).partition(|job| self.is_late(&**job));
+        answer_all(late, too_late);
         let Some((jobs, error)) = self.together(fresh).await else {
             return;
         };
@@ -186,10 +202,19 @@ impl Writer {
         }
         tracing::debug!(error = %error, steps = jobs.len(), "a shared commit failed, each step is tried alone");
         for job in jobs {
-            if let Some((alone, error)) = self.together(vec![job]).await {
+            // The ones before may each have taken the whole patience.
+            if self.is_late(&*job) {
+                answer_all(vec![job], too_late);
+            } else if let Some((alone, error)) = self.together(vec![job]).await {
                 answer_all(alone, |doing| again(&error, doing));
             }
         }
+    }
+
+    /// It waited longer than its caller's patience: it is told so, lest the queue of a dead database
+    /// takes for ever.
+    fn is_late(&self, job: &dyn Job) -> bool {
+        job.since().elapsed() > self.connector.patience().saturating_mul(2)
     }
 
     /// Commits the jobs in one transaction, again where the engine asks for it. `None`: all answered.
@@ -215,7 +240,9 @@ impl Writer {
                     sleep(pause(tries)).await;
                     tries = tries.saturating_add(1);
                 }
-                Round::Redo(source) | Round::Failed(source) => {
+                // Perhaps it is the size that loses every time.
+                Round::Redo(source) => return Some((jobs, unavailable(source))),
+                Round::Failed(source) => {
                     answer_all(jobs, |doing| StoreError::Unavailable {
                         doing,
                         source: copy_of(&source),
@@ -260,7 +287,7 @@ impl Writer {
         }
         let applied = AssertUnwindSafe(apply_all(&mut tx, jobs)).catch_unwind();
         let stopped = match timeout(patience, applied).await {
-            Err(_) => return Round::Failed(sqlx::Error::PoolTimedOut),
+            Err(_) => return Round::Apart(unavailable(sqlx::Error::PoolTimedOut)),
             Ok(Err(_panic)) => {
                 tracing::error!(doing = tx.doing, "a database step panicked: a bug");
                 return Round::Apart(StoreError::Sql {
@@ -286,29 +313,41 @@ impl Writer {
             return match trouble {
                 Some((Trouble::Redo, source)) => Round::Redo(source),
                 Some((Trouble::Gone, source)) if was_open => Round::Redo(source),
-                Some((Trouble::Gone | Trouble::Busy, source)) => Round::Failed(source),
+                Some((Trouble::Gone | Trouble::Busy, source)) => Round::Apart(unavailable(source)),
                 _ => Round::Apart(error),
             };
         }
         fail_point("store.before_commit");
         let committed = timeout(patience, command(&mut tx, "COMMIT")).await;
         let (events, outbox) = (tx.events, tx.outbox);
-        match committed {
-            Err(_) => return Round::Unknown(sqlx::Error::PoolTimedOut),
-            Ok(Err(source)) => return commit_failed(source),
-            Ok(Ok(())) => self.connection = Some(tx.connection),
+        let failed = match committed {
+            Err(_) => Some(Round::Unknown(sqlx::Error::PoolTimedOut)),
+            Ok(Err(source)) => Some(commit_failed(source)),
+            Ok(Ok(())) => {
+                self.connection = Some(tx.connection);
+                fail_point("store.after_commit");
+                None
+            }
+        };
+        // A commit that may have happened counts: a hint too many costs a look, one too few leaves work lying.
+        if matches!(failed, None | Some(Round::Unknown(_))) {
+            self.hint(events, outbox);
         }
-        fail_point("store.after_commit");
-        if events {
-            self.events.send_modify(|seen| *seen = seen.wrapping_add(1));
-        }
-        if outbox {
-            self.outbox.send_modify(|seen| *seen = seen.wrapping_add(1));
+        if let Some(failed) = failed {
+            return failed;
         }
         for job in jobs.drain(..) {
             job.answer(Ok(()));
         }
         Round::Done
+    }
+
+    fn hint(&self, events: bool, outbox: bool) {
+        for (written, hint) in [(events, &self.events), (outbox, &self.outbox)] {
+            if written {
+                hint.send_modify(|seen| *seen = seen.wrapping_add(1));
+            }
+        }
     }
 }
 
@@ -326,7 +365,7 @@ fn commit_failed(source: sqlx::Error) -> Round {
     match Trouble::of(&source) {
         Trouble::Redo => Round::Redo(source),
         // 1180 (ER_ERROR_DURING_COMMIT) says nothing about whether the other engines kept it.
-        Trouble::Busy if !is_1180(&source) => Round::Failed(source),
+        Trouble::Busy if !is_1180(&source) => Round::Apart(unavailable(source)),
         Trouble::Busy | Trouble::Gone | Trouble::Unique | Trouble::Other => Round::Unknown(source),
     }
 }
@@ -355,6 +394,21 @@ fn answer_all(jobs: Jobs, error: impl Fn(&'static str) -> StoreError) {
     for job in jobs {
         let doing = job.doing();
         job.answer(Err(error(doing)));
+    }
+}
+
+fn too_late(doing: &'static str) -> StoreError {
+    StoreError::Unavailable {
+        doing,
+        source: sqlx::Error::PoolTimedOut,
+    }
+}
+
+/// Of several steps; each caller is told its own.
+fn unavailable(source: sqlx::Error) -> StoreError {
+    StoreError::Unavailable {
+        doing: "committing several steps",
+        source,
     }
 }
 

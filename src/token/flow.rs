@@ -1,7 +1,12 @@
 //! A person signs a cloud provider in: sent to the platform, and back with a code.
 
+use std::time::Duration;
+
 use secrecy::ExposeSecret;
-use tokio::sync::oneshot;
+use tokio::{
+    sync::oneshot,
+    time::{Instant, sleep},
+};
 use tracing::{info, warn};
 use url::Url;
 
@@ -9,10 +14,13 @@ use super::{
     CallbackQuery, SignInError, Token, TokenError, TokenKeeper, keeper::Inner, life::Life,
 };
 use crate::{
-    model::{CloudProvider, CloudProviderId, CloudService, NewTokens, Timestamp},
+    model::{CloudProvider, CloudProviderId, CloudService, Grant, NewTokens, Timestamp},
     oauth::{SignInSecrets, authorize_url, issuer_matches, missing_scope},
-    store::{NewOauthState, OauthState, TakenState},
+    store::{NewOauthState, OauthState, StoreError, TakenState},
 };
+
+/// A sign-in is offered to the database for so long; a person waits for the answer.
+const ADOPT_FOR: Duration = Duration::from_secs(20);
 
 /// A sign-in that was begun.
 #[derive(Clone, Debug)]
@@ -177,7 +185,7 @@ async fn exchange(
     };
     let provider = state.provider;
     let now = keeper.clock.now();
-    let grant = keeper.store.grant_adopt(provider, &tokens, now).await?;
+    let grant = adopt(keeper, provider, &tokens, now).await?;
     let slot = keeper.slot(provider);
     slot.learn(&grant, rand::random());
     slot.publish(
@@ -193,4 +201,28 @@ async fn exchange(
         provider,
         signed_in_as,
     })
+}
+
+/// Stores what the person gave. The code is used up, so tokens that are thrown away cost them the whole
+/// sign-in: a database that is away for a moment is waited for. Storing the same tokens twice is harmless.
+async fn adopt(
+    keeper: &Inner,
+    provider: CloudProviderId,
+    tokens: &NewTokens,
+    now: Timestamp,
+) -> Result<Grant, StoreError> {
+    let begun = Instant::now();
+    let mut tries = 0_u32;
+    loop {
+        match keeper.store.grant_adopt(provider, tokens, now).await {
+            Err(error @ (StoreError::Unavailable { .. } | StoreError::OutcomeUnknown { .. }))
+                if begun.elapsed() < ADOPT_FOR =>
+            {
+                tries = tries.saturating_add(1);
+                warn!(%provider, %error, tries, "a sign-in is not stored yet, trying again");
+                sleep(keeper.settings.store_retry.delay(tries, rand::random())).await;
+            }
+            settled => return settled,
+        }
+    }
 }

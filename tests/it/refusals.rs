@@ -152,14 +152,21 @@ async fn bad_input_68_odd_surroundings_are_refused_clearly_or_do_no_harm() {
 async fn bad_input_65_two_nodes_of_one_name_on_one_database_are_refused() {
     let first = Daemon::start(Engine::MariaDb, &[("XC_EMAIL_NODE_NAME", "twin")]).await;
     let url = first.setting("XC_EMAIL_DATABASE_URL").to_owned();
-    let settings = [("XC_EMAIL_NODE_NAME", "twin"), ("XC_EMAIL_DATABASE_URL", url.as_str())];
+    let settings = [
+        ("XC_EMAIL_NODE_NAME", "twin"),
+        ("XC_EMAIL_DATABASE_URL", url.as_str()),
+    ];
     let mut second = Daemon::prepare(Engine::Sqlite, &settings).await;
     // The same database needs the same key.
     std::fs::create_dir_all(second.setting("XC_EMAIL_DATA_DIR")).expect("data directory");
-    let key = |daemon: &Daemon| std::path::Path::new(daemon.setting("XC_EMAIL_DATA_DIR")).join("key");
+    let key =
+        |daemon: &Daemon| std::path::Path::new(daemon.setting("XC_EMAIL_DATA_DIR")).join("key");
     std::fs::copy(key(&first), key(&second)).expect("key");
     let text = said(&refused(&second, &[]));
-    assert!(text.contains("twin") && text.contains("XC_EMAIL_NODE_NAME"), "{text}");
+    assert!(
+        text.contains("twin") && text.contains("XC_EMAIL_NODE_NAME"),
+        "{text}"
+    );
     second.change_setting("XC_EMAIL_NODE_NAME", "other");
     second.launch().await;
 }

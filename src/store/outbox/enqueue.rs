@@ -83,6 +83,8 @@ impl Step for Enqueue {
             if let Some(row) = before {
                 let id = OutboxId::new(row.col("id")?);
                 let same = row.col::<String>("request_hash")? == request;
+                // Who repeats a request may not know its first answer, and neither may the lane.
+                tx.outbox |= same;
                 return Ok(if same {
                     Enqueued::Repeated(id)
                 } else {

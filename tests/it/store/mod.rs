@@ -50,6 +50,7 @@ conformance!(
     registry::a_sign_in_state_is_taken_once_and_in_time,
     registry::a_grant_is_refreshed_only_by_its_holder_and_only_once_per_version,
     registry::nodes_of_the_same_home_replace_each_other_and_free_their_leases,
+    registry::a_dead_node_is_removed_only_at_the_beat_that_was_seen,
     registry::text_of_any_length_and_kind_is_stored,
     mail::a_batch_is_stored_with_contact_conversation_event_and_cursor,
     mail::the_same_batch_again_changes_nothing,

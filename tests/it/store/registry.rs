@@ -481,6 +481,41 @@ pub async fn nodes_of_the_same_home_replace_each_other_and_free_their_leases(ben
     assert_eq!(store.node_list().await.unwrap().len(), 2);
 }
 
+pub async fn a_dead_node_is_removed_only_at_the_beat_that_was_seen(bench: &mut Bench) {
+    let list = bench.list().await;
+    let store = &bench.store;
+    let account = store
+        .account_add(&new_account("DEAD", list), at(0))
+        .await
+        .unwrap();
+    let provider = store.provider_add(&new_provider("P"), at(0)).await.unwrap();
+    let (dead, heir) = (bench.node("/home/a").await, bench.node("/home/b").await);
+    let lease = bench.take(&account, &dead).await;
+    let epoch = store.grant_hold(provider.id, &dead).await.unwrap();
+    assert!(epoch.is_some());
+
+    assert!(store.node_beat(&dead).await.unwrap());
+    assert!(
+        !store.node_remove_dead(&dead, 0).await.unwrap(),
+        "it has beaten since"
+    );
+    assert_eq!(
+        store.lease_list().await.unwrap()[0].holder,
+        Some(dead.clone())
+    );
+    assert_eq!(store.grant_hold(provider.id, &heir).await.unwrap(), None);
+
+    assert!(store.node_remove_dead(&dead, 1).await.unwrap());
+    let row: &LeaseRow = &store.lease_list().await.unwrap()[0];
+    assert_eq!((row.holder.clone(), row.epoch), (None, lease.epoch));
+    assert_eq!(
+        store.grant_hold(provider.id, &heir).await.unwrap(),
+        epoch.map(|epoch| epoch + 1)
+    );
+    assert!(!store.node_beat(&dead).await.unwrap());
+    assert!(!store.node_remove_dead(&dead, 1).await.unwrap());
+}
+
 /// MariaDB refuses what is too long for a column, SQLite would keep it: both are cut alike.
 pub async fn text_of_any_length_and_kind_is_stored(bench: &mut Bench) {
     let store = &bench.store;
