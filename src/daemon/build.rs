@@ -36,7 +36,7 @@ pub(super) struct Daemon {
     pub(super) desk: http::Desk,
     pub(super) tcp: TcpListener,
     pub(super) unix: UnixListener,
-    pub(super) _data_dir: DataDir,
+    pub(super) data_dir: DataDir,
 }
 
 impl Daemon {
@@ -124,7 +124,7 @@ impl Daemon {
             desk,
             tcp,
             unix,
-            _data_dir: data_dir,
+            data_dir,
         })
     }
 }

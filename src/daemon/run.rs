@@ -13,6 +13,7 @@ use tracing::{error, info, warn};
 
 use super::{
     build::Daemon,
+    data_dir::DataDir,
     reload::Reloader,
     signals::{Wish, Wishes},
     start::StartError,
@@ -40,6 +41,8 @@ struct Parts {
     stop_workers: CancellationToken,
     stop_helpers: CancellationToken,
     stop_writer: CancellationToken,
+    /// Locked until everything has ended: no other process may work in it before.
+    _data_dir: DataDir,
 }
 
 /// Why the main loop goes on or ends.
@@ -128,6 +131,7 @@ impl Daemon {
             stop_workers: CancellationToken::new(),
             stop_helpers: CancellationToken::new(),
             stop_writer: CancellationToken::new(),
+            _data_dir: self.data_dir,
         };
         let (writer, stop_writer) = (self.writer, parts.stop_writer.clone());
         parts.writer.spawn(async move {

@@ -34,6 +34,7 @@ mod machine;
 mod open;
 mod plan;
 mod report;
+mod suspect;
 mod sync;
 #[cfg(test)]
 mod testing;
