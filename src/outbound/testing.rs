@@ -17,7 +17,8 @@ use crate::{
     diagnosis::{LaneExit, LaneState, LaneStatus},
     model::{
         Account, AccountKey, Authentication, Backfill, Backoff, EmailAddress, Lease, NewAccount,
-        NodeId, OutboxId, RecipientKind, Server as Host, Service, SystemClock, Timestamp, TlsMode,
+        NodeId, OutboxId, RawMail, RecipientKind, Server as Host, Service, SystemClock, Timestamp,
+        TlsMode,
     },
     net::{self, testing::Authority},
     oauth::OauthClient,
@@ -210,6 +211,18 @@ impl World {
         raw: &'static [u8],
         expires_after: Duration,
     ) -> OutboxId {
+        let kept = self.parts.blobs.keep(Bytes::from_static(raw)).await;
+        self.queue_kept(to, kept.unwrap(), raw.len() as u64, expires_after)
+            .await
+    }
+
+    pub(super) async fn queue_kept(
+        &self,
+        to: &[&str],
+        raw: RawMail,
+        size: u64,
+        expires_after: Duration,
+    ) -> OutboxId {
         let address = |text: &str| EmailAddress::parse(text).unwrap();
         let new = NewOutgoing {
             account: self.account.id,
@@ -222,13 +235,8 @@ impl World {
                 .iter()
                 .map(|to| (RecipientKind::To, address(to)))
                 .collect(),
-            raw: self
-                .parts
-                .blobs
-                .keep(Bytes::from_static(raw))
-                .await
-                .unwrap(),
-            size: raw.len() as u64,
+            raw,
+            size,
             interaction: None,
             send_at: None,
             expires_after,

@@ -6,8 +6,8 @@ use tokio::sync::Notify;
 
 use super::testing::World;
 use crate::{
-    diagnosis::LaneExit,
-    model::TlsMode,
+    diagnosis::{LaneExit, LaneState},
+    model::{RawMail, TlsMode},
     smtp::testing::{Act, Server},
 };
 
@@ -144,4 +144,41 @@ async fn a_dot_announced_too_long_ago_is_not_sent() {
     world.until(id, &["deferred"]).await;
     assert!(world.server.seen().bodies.is_empty());
     assert_eq!(lane.stopped().await, LaneExit::Stopped);
+}
+
+#[tokio::test]
+async fn a_lost_object_parks_the_lane_and_costs_neither_its_message_nor_the_others() {
+    let world = World::with(Server::new(|_| None), TlsMode::Tls, |settings| {
+        settings.parked_retry = Duration::from_millis(300);
+    })
+    .await;
+    // Its time is over at once: our own disk must not let it expire.
+    let gone = RawMail::Object("00".repeat(32));
+    let lost = world
+        .queue_kept(&["a@y.test"], gone, 1, Duration::from_millis(1))
+        .await;
+    let other = world.queue(&["b@y.test"]).await;
+    let mut lane = world.run().await;
+    let status = lane.until(LaneState::Parked).await;
+    assert!(status.diagnosis.is_some());
+    world.until(other, &["sent"]).await;
+    lane.until(LaneState::Parked).await;
+    world.until(lost, &["deferred"]).await;
+    assert_eq!(lane.stopped().await, LaneExit::Stopped);
+}
+
+#[tokio::test]
+async fn a_server_that_never_answers_a_reset_loses_the_line_soon() {
+    let server = Server::new(|step| match step {
+        step if step.starts_with("RCPT") => Some(Act::Say("550 5.1.1 nobody\r\n")),
+        step if step.starts_with("RSET") => Some(Act::Nothing),
+        _ => None,
+    });
+    let world = World::new(server).await;
+    let id = world.queue(&["a@y.test"]).await;
+    let lane = world.run().await;
+    world.until(id, &["failed"]).await;
+    let asked = tokio::time::Instant::now();
+    assert_eq!(lane.stopped().await, LaneExit::Stopped);
+    assert!(asked.elapsed() < Duration::from_secs(15));
 }
