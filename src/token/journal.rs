@@ -295,7 +295,10 @@ fn grants(dir: &Path) -> io::Result<Vec<CloudProviderId>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir)?.take(FILES) {
         let entry = entry?;
-        let id = entry.file_name().to_str().and_then(|name| name.parse().ok());
+        let id = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok());
         if let Some(id) = id
             && entry.metadata()?.len() > 0
         {
@@ -313,6 +316,8 @@ struct Kept {
     refresh_token: Option<String>,
     scopes: Option<String>,
     signed_in_as: Option<String>,
+    tenant_id: Option<String>,
+    object_id: Option<String>,
 }
 
 fn to_text(tokens: &NewTokens) -> SecretString {
@@ -325,6 +330,8 @@ fn to_text(tokens: &NewTokens) -> SecretString {
             .map(|token| token.expose_secret().to_owned()),
         scopes: tokens.scopes.clone(),
         signed_in_as: tokens.signed_in_as.clone(),
+        tenant_id: tokens.tenant_id.clone(),
+        object_id: tokens.object_id.clone(),
     };
     // Texts and numbers always become JSON.
     serde_json::to_string(&kept).unwrap_or_default().into()
@@ -338,5 +345,7 @@ fn from_text(text: &SecretString) -> Option<NewTokens> {
         refresh_token: kept.refresh_token.map(Into::into),
         scopes: kept.scopes,
         signed_in_as: kept.signed_in_as,
+        tenant_id: kept.tenant_id,
+        object_id: kept.object_id,
     })
 }
