@@ -1,7 +1,7 @@
 //! The token journal under a keeper: what an earlier run left there, good and bad (bad input 67, reliability
 //! matrix row 47).
 
-use std::{fs, io::Write as _, path::PathBuf, sync::Arc};
+use std::{fs, io::Write as _, os::unix::fs::MetadataExt as _, path::PathBuf, time::Duration};
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -20,7 +20,7 @@ use crate::{
 fn answered(bench: &Bench) -> NewTokens {
     NewTokens {
         access_token: secret("at-1"),
-        access_expires_at: bench.clock.now().plus(std::time::Duration::from_secs(3600)),
+        access_expires_at: bench.clock.now().plus(Duration::from_secs(3600)),
         refresh_token: Some(secret("rt-1")),
         scopes: Some("mail".into()),
         signed_in_as: Some("andrea@contoso.example".into()),
@@ -128,22 +128,26 @@ async fn whoever_asks_first_after_a_start_gets_the_journalled_answer() {
 #[tokio::test]
 async fn an_answer_waits_in_the_journal_while_the_database_is_away_and_the_process_is_killed() {
     let (gate, platform) = gated().await;
-    let bench = Bench::signed_in(platform, -1).await;
+    let mut bench = Bench::signed_in(platform, -1).await;
+    bench.settings.drain = Duration::from_millis(1);
     let keeper = bench.keeper();
-    let mut asking = JoinSet::new();
-    let (asked, provider) = (keeper.clone(), bench.provider);
-    asking.spawn(async move { asked.access_token(provider).await });
+    let stop = CancellationToken::new();
+    let mut task = JoinSet::new();
+    let (running, stopping) = (keeper.clone(), stop.clone());
+    task.spawn(async move { running.run(stopping).await });
     bench.platform.reached(1).await;
     let lock = bench.database_refuses().await;
     gate.send_replace(true);
-    let journal = bench.journal();
+    let (journal, provider) = (bench.journal(), bench.provider);
     eventually("the answer is in the journal", async || {
         journal.read(provider).await.noted.len() == 1
     })
     .await;
-    // The process ends here: nothing of the keeper goes on.
-    asking.shutdown().await;
-    drop(keeper);
+    // The process ends here: no drain time, nothing of the keeper goes on, and what it had asked of the
+    // database has failed.
+    stop.cancel();
+    task.join_all().await;
+    assert!(bench.store.ping(bench.clock.now()).await.is_err());
     sqlx::Connection::close(lock).await.unwrap();
     assert_eq!(bench.refresh_token().await, "rt-0");
     bench.start_until_well().await;
@@ -291,8 +295,8 @@ async fn a_journal_that_cannot_be_written_does_not_keep_the_answer_from_the_data
 }
 
 #[tokio::test]
-async fn each_refresh_is_in_the_journal_when_its_commit_begins_and_gone_afterwards() {
-    let bench = Arc::new(Bench::signed_in(Platform::start(rotating()).await, -1).await);
+async fn the_journal_is_private_and_empty_between_refreshes() {
+    let bench = Bench::signed_in(Platform::start(rotating()).await, -1).await;
     let keeper = bench.keeper();
     for version in 2..5 {
         let token = keeper.access_token(bench.provider).await.unwrap();
@@ -300,7 +304,6 @@ async fn each_refresh_is_in_the_journal_when_its_commit_begins_and_gone_afterwar
         assert_eq!(fs::metadata(bench.file()).unwrap().len(), 0);
         bench.clock.advance(4000);
     }
-    use std::os::unix::fs::MetadataExt as _;
     assert_eq!(fs::metadata(bench.file()).unwrap().mode() & 0o777, 0o600);
     let dir = bench.settings.journal.as_ref().unwrap();
     assert_eq!(fs::metadata(dir).unwrap().mode() & 0o777, 0o700);

@@ -53,6 +53,8 @@ pub use waits::Waits;
 #[cfg(test)]
 mod bench;
 #[cfg(test)]
+mod fleet_tests;
+#[cfg(test)]
 mod journal_tests;
 #[cfg(test)]
 mod keeper_tests;
