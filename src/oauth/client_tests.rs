@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use super::{
-    Answer, OauthClient, OauthError, Reach, Settings,
+    Answer, Credential, OauthClient, OauthError, Reach, Settings,
     identity::tests::id_token,
     scripted::{Platform, Reply},
 };
@@ -24,7 +24,11 @@ fn secret(text: &str) -> SecretString {
 async fn refresh_against(reply: Reply) -> Result<Answer, OauthError> {
     let platform = Platform::start(move |_, _| reply.clone()).await;
     let answer = client()
-        .refresh(&platform.provider("p"), &secret("rt-0"))
+        .refresh(
+            &platform.provider("p"),
+            Credential::Secret(&secret("s3cret&=+%")),
+            &secret("rt-0"),
+        )
         .await;
     assert_eq!(platform.posts(), 1, "a request is sent once");
     answer
@@ -44,7 +48,11 @@ async fn nonsense(reply: Reply, expected: &str) {
 async fn a_refresh_sends_the_secret_in_the_body_and_keeps_a_rotated_token() {
     let platform = Platform::start(|_, _| Reply::tokens("at-1", Some("rt-1"))).await;
     let answer = client()
-        .refresh(&platform.provider("p"), &secret("rt-0"))
+        .refresh(
+            &platform.provider("p"),
+            Credential::Secret(&secret("s3cret&=+%")),
+            &secret("rt-0"),
+        )
         .await
         .unwrap();
     assert_eq!(answer.access_token.expose_secret(), "at-1");
@@ -82,6 +90,7 @@ async fn a_code_is_redeemed_with_its_verifier_and_redirect_uri_and_says_who_sign
     let answer = client()
         .exchange_code(
             &platform.provider("p"),
+            Credential::None,
             &secret("c-1"),
             &secret("v-1"),
             redirect,
@@ -112,13 +121,22 @@ async fn an_id_token_for_another_application_ends_a_sign_in_but_not_a_refresh() 
     let provider = platform.provider("p");
     let redirect = "https://motion.example/cb";
     let error = client()
-        .exchange_code(&provider, &secret("c"), &secret("v"), redirect)
+        .exchange_code(
+            &provider,
+            Credential::None,
+            &secret("c"),
+            &secret("v"),
+            redirect,
+        )
         .await
         .unwrap_err();
     assert!(
         matches!(&error, OauthError::Nonsense { what, .. } if what.contains("another application"))
     );
-    let answer = client().refresh(&provider, &secret("rt")).await.unwrap();
+    let answer = client()
+        .refresh(&provider, Credential::None, &secret("rt"))
+        .await
+        .unwrap();
     assert_eq!(answer.identity, None);
     assert_eq!(answer.refresh_token.unwrap().expose_secret(), "rt-1");
 }
@@ -256,7 +274,7 @@ async fn an_endpoint_that_hangs_costs_only_the_timeout() {
     };
     let client = OauthClient::new(&[], &settings).unwrap();
     let error = client
-        .refresh(&platform.provider("p"), &secret("rt"))
+        .refresh(&platform.provider("p"), Credential::None, &secret("rt"))
         .await
         .unwrap_err();
     assert!(
@@ -277,7 +295,7 @@ async fn nobody_listening_and_no_such_name_are_told_apart() {
     let mut provider = platform.provider("p");
     drop(platform);
     let reach = async |provider: crate::model::NewCloudProvider| match client()
-        .refresh(&provider, &secret("rt"))
+        .refresh(&provider, Credential::None, &secret("rt"))
         .await
     {
         Err(OauthError::Unreachable { reach, .. }) => reach,
@@ -311,7 +329,10 @@ async fn a_certificate_of_an_unknown_authority_needs_the_operator() {
     provider.authority = Some(format!("https://localhost:{port}"));
     for (root, expected) in [(ours, Reach::Certificate), (theirs_root, Reach::Broken)] {
         let client = OauthClient::new(&[root], &Settings::default()).unwrap();
-        let error = client.refresh(&provider, &secret("rt")).await.unwrap_err();
+        let error = client
+            .refresh(&provider, Credential::None, &secret("rt"))
+            .await
+            .unwrap_err();
         let OauthError::Unreachable { reach, detail } = &error else {
             panic!("{error:?}");
         };
@@ -329,10 +350,16 @@ async fn a_proxy_is_used_but_not_for_this_machine() {
     let client = OauthClient::new(&[], &settings).unwrap();
     let platform = Platform::start(|_, _| Reply::tokens("a", None)).await;
     let mut provider = platform.provider("p");
-    client.refresh(&provider, &secret("rt")).await.unwrap();
+    client
+        .refresh(&provider, Credential::None, &secret("rt"))
+        .await
+        .unwrap();
     assert_eq!(proxy.posts(), 0);
     provider.authority = Some("https://login.example".into());
-    let error = client.refresh(&provider, &secret("rt")).await.unwrap_err();
+    let error = client
+        .refresh(&provider, Credential::None, &secret("rt"))
+        .await
+        .unwrap_err();
     assert!(matches!(error, OauthError::Unreachable { .. }), "{error:?}");
     assert!(
         proxy.requests()[0]

@@ -290,8 +290,8 @@ async fn give_up(
     // What is not known stays `refreshing` in the row, which the next refresh takes over, and which tells it
     // (or the next run) that the refresh token may have been replaced.
     if judgement != Judgement::Unknown {
-        let state = match grant.state {
-            GrantState::Missing => GrantState::Missing,
+        let state = match (&grant.refresh_token, &grant.access_token) {
+            (None, None) => GrantState::Missing,
             _ => GrantState::Ok,
         };
         let (words, now) = (error.to_string(), keeper.clock.now());

@@ -6,7 +6,7 @@ use tracing::warn;
 use super::{issuer::Pass, keeper::Inner, slot::Slot};
 use crate::{
     model::{Access, CredentialKind, Grant, NewCloudProvider},
-    oauth::{Answer, OauthError},
+    oauth::{Answer, Credential, OauthError},
 };
 
 /// What came of a round.
@@ -27,7 +27,7 @@ pub(super) async fn ask(
     let mut order = in_order(entered.credentials(), slot.credential()).into_iter();
     let first = order.next();
     let answer = send(keeper, entered, first, grant).await;
-    let refused = answer.as_ref().err().filter(|error| refuses_client(error));
+    let refused = answer.as_ref().err().filter(|error| error.refuses_client());
     let (Some(refused), Some(next)) = (refused.cloned(), order.next()) else {
         finish(keeper, pass, &answer);
         return Asked { answer, swap: None };
@@ -51,7 +51,7 @@ pub(super) async fn ask(
                 swap: of_secrets.then_some(refused),
             }
         }
-        Err(error) if refuses_client(&error) => {
+        Err(error) if error.refuses_client() => {
             warn!(%provider, error = %error, refused = name(Some(next)), "the identity platform refuses the next credential as well");
             // What comes first is what an administrator looks at first.
             Asked {
@@ -97,34 +97,19 @@ fn name(kind: Option<CredentialKind>) -> &'static str {
     }
 }
 
-fn refuses_client(error: &OauthError) -> bool {
-    let OauthError::Refused(refusal) = error else {
-        return false;
-    };
-    refusal.error == "invalid_client"
-        || refusal.codes.iter().any(|code| {
-            matches!(
-                code,
-                700_025 | 700_027 | 700_030 | 7_000_215 | 7_000_218 | 7_000_222
-            )
-        })
-}
-
 async fn send(
     keeper: &Inner,
     entered: &NewCloudProvider,
-    credential: Option<CredentialKind>,
+    kind: Option<CredentialKind>,
     grant: &Grant,
 ) -> Result<Answer, OauthError> {
-    let mut entered = entered.clone();
-    if credential == Some(CredentialKind::SecondSecret) {
-        entered.client_secret = entered.second_secret.clone();
-    }
+    let credential = kind.map_or(Credential::None, |kind| Credential::of(entered, kind));
     match (entered.access, &grant.refresh_token) {
-        (Access::Delegated, Some(token)) => keeper.oauth.refresh(&entered, token).await,
-        _ => Err(OauthError::Configuration {
+        (Access::Application, _) => keeper.oauth.client_credentials(entered, credential).await,
+        (Access::Delegated, Some(token)) => keeper.oauth.refresh(entered, credential, token).await,
+        (Access::Delegated, None) => Err(OauthError::Configuration {
             field: "access",
-            detail: "not supported yet".into(),
+            detail: "it is delegated, and nobody has signed in".to_owned(),
         }),
     }
 }

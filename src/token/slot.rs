@@ -36,7 +36,7 @@ struct Known {
     forced: Forced,
     /// No refresh ahead of expiry before this: the last one did not get as far as the platform.
     rest_until: Option<Instant>,
-    access: Access,
+    access: Option<Access>,
     issuer: Option<Arc<Issuer>>,
     /// The credential that the platform took last, where it had refused the one that comes first.
     credential: Option<CredentialKind>,
@@ -117,7 +117,7 @@ impl Slot {
         let known = self.known();
         let due = match (known.state?, &known.held) {
             (GrantState::Missing | GrantState::NeedsSignIn, _)
-                if known.access == Access::Delegated =>
+                if known.access != Some(Access::Application) =>
             {
                 return None;
             }
@@ -192,10 +192,16 @@ impl Slot {
         self.known().rest_until = Some(Instant::now() + time);
     }
 
-    /// What its provider's row says.
+    /// What its provider's row says. A token that was given to a person is not the application's, nor the
+    /// other way round: it is replaced where that has changed.
     pub(super) fn set_provider(&self, access: Access, issuer: Option<Arc<Issuer>>) {
         let mut known = self.known();
-        known.access = access;
+        let before = known.access.replace(access);
+        if before.is_some_and(|before| before != access)
+            && let Some(held) = &mut known.held
+        {
+            held.refused = true;
+        }
         known.issuer = issuer;
     }
 
