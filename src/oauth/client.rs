@@ -15,7 +15,10 @@ use oauth2::{
 };
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::model::NewCloudProvider;
+use crate::{
+    model::{CloudProviderId, NewCloudProvider},
+    transcript::{Recorder, Transcripts},
+};
 
 use super::{
     OauthError, Refusal,
@@ -95,6 +98,8 @@ pub struct Answer {
 #[derive(Clone, Debug)]
 pub struct OauthClient {
     http: reqwest::Client,
+    transcripts: Option<Transcripts>,
+    recorder: Recorder,
 }
 
 impl OauthClient {
@@ -135,7 +140,28 @@ impl OauthClient {
         let http = http
             .build()
             .map_err(|error| SetupError::Http(error.to_string()))?;
-        Ok(Self { http })
+        Ok(Self {
+            http,
+            transcripts: None,
+            recorder: Recorder::off(),
+        })
+    }
+
+    /// The same client, its exchanges kept by `transcripts`.
+    #[must_use]
+    pub fn recorded_by(mut self, transcripts: &Transcripts) -> Self {
+        self.transcripts = Some(transcripts.clone());
+        self
+    }
+
+    /// The same client for one provider's requests, whose exchanges are kept in that provider's transcript.
+    #[must_use]
+    pub fn of(&self, provider: CloudProviderId) -> Self {
+        let mut client = self.clone();
+        if let Some(transcripts) = &self.transcripts {
+            client.recorder = transcripts.provider(provider);
+        }
+        client
     }
 
     /// Redeems the code that a person brought back (RFC 6749 §4.1.3, RFC 7636 §4.5). `verifier` and
@@ -201,6 +227,7 @@ impl OauthClient {
     fn line(&self) -> Line<'_> {
         Line {
             http: &self.http,
+            recorder: &self.recorder,
             status: AtomicU16::new(0),
         }
     }
@@ -209,6 +236,7 @@ impl OauthClient {
 /// One request's way out. `oauth2` does not pass the HTTP status on in its errors, so it is noted here.
 struct Line<'a> {
     http: &'a reqwest::Client,
+    recorder: &'a Recorder,
     status: AtomicU16,
 }
 
@@ -224,7 +252,7 @@ impl<'c> AsyncHttpClient<'c> for Line<'_> {
 
     fn call(&'c self, request: HttpRequest) -> Self::Future {
         Box::pin(async move {
-            let response = transport::send(self.http, request).await?;
+            let response = transport::send(self.http, request, self.recorder).await?;
             let status = response.status().as_u16();
             self.status.store(status, Ordering::Relaxed);
             Ok(response)

@@ -158,6 +158,7 @@ async fn exchange(
         })?;
     let answer = keeper
         .oauth
+        .of(row.id)
         .exchange_code(&row.entered, code, &state.verifier, &state.redirect_uri)
         .await
         .map_err(SignInError::Exchange)?;

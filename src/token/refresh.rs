@@ -59,7 +59,11 @@ async fn ask(keeper: &Inner, slot: &Slot, grant: &Grant) -> Option<Result<Token,
         Ok(Some((entered, refresh_token))) => {
             // From here on the platform may have rotated the refresh token: nothing below gives up lightly.
             fail_point("token.before_request");
-            let answer = keeper.oauth.refresh(&entered, &refresh_token).await;
+            let answer = keeper
+                .oauth
+                .of(slot.provider)
+                .refresh(&entered, &refresh_token)
+                .await;
             fail_point("token.after_answer");
             match answer {
                 Ok(answer) => keep(keeper, slot, grant, &attempt, answer).await,
