@@ -13,6 +13,7 @@
     reason = "a test may panic, print and read the clock"
 )]
 
+mod canary;
 mod commands;
 mod faults;
 mod imap;

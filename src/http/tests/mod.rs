@@ -4,6 +4,7 @@ mod accounts;
 mod edge;
 mod mail;
 mod providers;
+mod transcript;
 
 use std::{sync::Arc, time::Duration};
 
