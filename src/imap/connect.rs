@@ -58,13 +58,13 @@ async fn greeted(
     let tcp = net.dial(&server.host, server.port).await?;
     match server.tls {
         TlsMode::Tls => {
-            let tls = net.tls(&server.host, server.verify, tcp).await?;
+            let tls = net.tls(&server.host, &server.verify, tcp).await?;
             tap.note("TLS stands");
             Greeted::over(Box::new(tap.over(tls)), settings).await
         }
         TlsMode::StartTls => {
             let plain = start_tls(Box::new(tap.over(tcp)), settings).await?;
-            let tls = net.tls(&server.host, server.verify, plain).await?;
+            let tls = net.tls(&server.host, &server.verify, plain).await?;
             tap.note("TLS stands");
             // There is no second greeting.
             Greeted::ask(Wire::new(Box::new(tap.over(tls))), settings).await

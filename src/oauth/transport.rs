@@ -10,7 +10,7 @@ use super::{
     OauthError,
     error::{Reach, clean},
 };
-use crate::transcript::{Protocol, Recorder, Tap};
+use crate::transcript::{Protocol, Recorder, Secrets, Tap};
 
 /// Bytes of an answer that are read; token answers are some kilobytes.
 pub(super) const BODY_LIMIT: usize = 256 * 1024;
@@ -18,7 +18,7 @@ pub(super) const BODY_LIMIT: usize = 256 * 1024;
 /// Sends the request and reads the whole answer. Statuses that say nothing about the request itself
 /// (throttling, an ill server, a redirect) become errors here; the others are for the caller to read.
 ///
-/// Bounded by the client's timeout. If dropped, the request may have been acted on all the same. What is
+/// Of a refusal every text is masked that repeats a secret of the request. Bounded by the client's timeout. If dropped, the request may have been acted on all the same. What is
 /// not secret of request and answer is kept by `recorder`.
 pub(super) async fn send(
     http: &reqwest::Client,
@@ -42,6 +42,7 @@ async fn exchange(
     request: HttpRequest,
     tap: &Tap,
 ) -> Result<HttpResponse, OauthError> {
+    let secrets = Secrets::of_form(request.body());
     let request = reqwest::Request::try_from(request).map_err(|error| OauthError::Nonsense {
         status: 0,
         what: format!("the request could not be made: {}", error.without_url()),
@@ -78,6 +79,12 @@ async fn exchange(
             });
         }
         body.extend_from_slice(&part);
+    }
+    // A refusal's words go into the log and to administrators: some repeat what was sent (I8).
+    if !status.is_success()
+        && let Some(masked) = secrets.masked_json(&body)
+    {
+        body = masked;
     }
     let mut answer = HttpResponse::new(body);
     *answer.status_mut() = status;

@@ -131,8 +131,8 @@ async fn log_in(account: &Account, parts: &Parts, secret: Secret<'_>) -> Result<
     let settings = &parts.settings.smtp;
     let (Secret::Password(hidden) | Secret::AccessToken(hidden)) = secret;
     let recorder = parts.transcripts.account(account.id).hiding(hidden);
-    let server = &account.entered.smtp;
-    let mut line = smtp::connect(&parts.net, server, settings, &recorder).await?;
+    let net = parts.net.via(&account.entered.proxy);
+    let mut line = smtp::connect(&net, &account.entered.smtp, settings, &recorder).await?;
     let user = account.smtp_user();
     match line.login(&Login { user, secret }).await {
         Ok(()) => Ok(line),

@@ -47,13 +47,13 @@ async fn opened(
     let tcp = net.dial(&server.host, server.port).await?;
     match server.tls {
         TlsMode::Tls => {
-            let tls = net.tls(&server.host, server.verify, tcp).await?;
+            let tls = net.tls(&server.host, &server.verify, tcp).await?;
             tap.note("TLS stands");
             over_tls(tap.over(tls), settings).await
         }
         TlsMode::StartTls => {
             let clear = start_tls(tap.over(tcp), settings).await?;
-            let tls = net.tls(&server.host, server.verify, clear).await?;
+            let tls = net.tls(&server.host, &server.verify, clear).await?;
             tap.note("TLS stands");
             after_start_tls(tap.over(tls), settings).await
         }

@@ -3,7 +3,7 @@
 use super::{
     Direction,
     lines::{Line, Lines, Literal},
-    mask::Hidden,
+    mask::Secrets,
     text::{answer, challenge, count, finished, lossy, without_quoted},
 };
 
@@ -110,7 +110,7 @@ impl Scribe {
     pub(super) fn sent(
         &mut self,
         mut octets: &[u8],
-        hidden: &Hidden,
+        hidden: &Secrets,
         keep: &mut dyn FnMut(Direction, String),
     ) {
         while !self.deaf
@@ -126,7 +126,7 @@ impl Scribe {
     pub(super) fn received(
         &mut self,
         mut octets: &[u8],
-        hidden: &Hidden,
+        hidden: &Secrets,
         keep: &mut dyn FnMut(Direction, String),
     ) {
         while !self.deaf
@@ -157,7 +157,7 @@ impl Scribe {
         }
     }
 
-    fn sent_line(&mut self, line: &Line, hidden: &Hidden) -> String {
+    fn sent_line(&mut self, line: &Line, hidden: &Secrets) -> String {
         if self.login.is_some() && !self.sent.within {
             return answer(line.octets);
         }
@@ -208,7 +208,7 @@ impl Scribe {
     fn received_line(
         &mut self,
         line: &Line,
-        hidden: &Hidden,
+        hidden: &Secrets,
         keep: &mut dyn FnMut(Direction, String),
     ) {
         let within = std::mem::take(&mut self.received.within);

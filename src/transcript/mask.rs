@@ -8,6 +8,7 @@ use base64::{
     engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD},
 };
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
 use url::form_urlencoded;
 
 /// Stands for what was masked.
@@ -43,19 +44,21 @@ struct Form {
     shape: Shape,
 }
 
-/// Secrets to mask, in every form. Clones share them.
+/// Secrets to mask in a server's words, in every form they may come back in. Clones share them; each costs
+/// about a kilobyte, however long it is.
 #[derive(Clone, Default)]
-pub(super) struct Hidden(Option<Arc<[Arc<Form>]>>);
+pub struct Secrets(Option<Arc<[Arc<Form>]>>);
 
-impl fmt::Debug for Hidden {
+impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Hidden").finish_non_exhaustive()
+        f.debug_struct("Secrets").finish_non_exhaustive()
     }
 }
 
-impl Hidden {
-    /// These and one more.
-    pub(super) fn with(&self, secret: &SecretString) -> Self {
+impl Secrets {
+    /// These and one more; an empty one is none.
+    #[must_use]
+    pub fn with(&self, secret: &SecretString) -> Self {
         let mut forms: Vec<Arc<Form>> = self.forms().to_vec();
         let mut add = |text: String, shape: Shape| {
             let known = forms
@@ -75,7 +78,7 @@ impl Hidden {
             (whole, Shape::Plain)
         };
         add(part.to_owned(), shape);
-        let json = serde_json::Value::from(part).to_string();
+        let json = Value::from(part).to_string();
         add(json.trim_matches('"').to_owned(), shape);
         let encoded: String = form_urlencoded::byte_serialize(part.as_bytes()).collect();
         add(encoded.replace('+', "%20"), shape);
@@ -84,6 +87,33 @@ impl Hidden {
             add(text, Shape::Base64);
         }
         Self(Some(forms.into()))
+    }
+
+    /// `text` without them: each stands as three asterisks.
+    pub fn masked(&self, text: &str) -> String {
+        masked(text, self, false, false)
+    }
+
+    /// JSON with all its texts masked, names of fields included; `None` where it is none.
+    pub fn masked_json(&self, json: &[u8]) -> Option<Vec<u8>> {
+        let value = serde_json::from_slice(json).ok()?;
+        serde_json::to_vec(&self.masked_value(value)).ok()
+    }
+
+    /// As deep as the parser goes, which is 128 levels.
+    fn masked_value(&self, value: Value) -> Value {
+        match value {
+            Value::String(text) => Value::String(self.masked(&text)),
+            Value::Array(items) => items
+                .into_iter()
+                .map(|item| self.masked_value(item))
+                .collect(),
+            Value::Object(fields) => fields
+                .into_iter()
+                .map(|(name, value)| (self.masked(&name), self.masked_value(value)))
+                .collect(),
+            other => other,
+        }
     }
 
     fn forms(&self) -> &[Arc<Form>] {
@@ -190,7 +220,7 @@ fn look_like_tokens(text: &str, found: &mut Vec<Range<usize>>) {
 
 /// `text` without the secrets and, where `tokens`, without what looks like one. A `cut` text ends within
 /// a line: its last octets may be the beginning of a secret and are left out.
-pub(super) fn masked(text: &str, hidden: &Hidden, tokens: bool, cut: bool) -> String {
+pub(super) fn masked(text: &str, hidden: &Secrets, tokens: bool, cut: bool) -> String {
     let mut found = Vec::new();
     hidden.find(text, &mut found);
     if tokens {

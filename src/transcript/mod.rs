@@ -10,7 +10,8 @@
 //!   challenge, LOGIN's arguments, literals, mail bodies and quoted header fields are counted, never
 //!   copied. Of OAuth only names of fields are kept, and the values that hold no secret.
 //! - The secrets a connection was given ([`Recorder::hiding`]) are masked wherever they come back: as they
-//!   are, escaped, URL-encoded, and inside any base64. Whatever looks like a token is masked too.
+//!   are, escaped, URL-encoded, and inside any base64. Whatever looks like a token is masked too. Others
+//!   use the same [`Secrets`] for a server's words that end in errors.
 //! - A mail body costs one addition per piece that passes, however large it is.
 //! - Bounds (I10): octets and entries of a subject's ring, octets of an entry, octets of all rings together
 //!   (the ring that was written to longest ago goes first). A subject that says nothing costs nothing.
@@ -50,9 +51,9 @@ use secrecy::SecretString;
 
 use crate::model::{AccountId, Clock, CloudProviderId, Timestamp};
 
+pub use mask::Secrets;
 pub use tap::{Tap, Tapped};
 
-use mask::Hidden;
 use ring::Rings;
 
 /// Whose exchanges they are.
@@ -184,7 +185,7 @@ impl Transcripts {
     fn recorder(&self, subject: Subject) -> Recorder {
         Recorder {
             to: Some((self.clone(), subject)),
-            hidden: Hidden::default(),
+            hidden: Secrets::default(),
         }
     }
 
@@ -215,7 +216,7 @@ impl fmt::Debug for Transcripts {
 #[derive(Clone)]
 pub struct Recorder {
     to: Option<(Transcripts, Subject)>,
-    hidden: Hidden,
+    hidden: Secrets,
 }
 
 impl Recorder {
@@ -223,7 +224,7 @@ impl Recorder {
     pub fn off() -> Self {
         Self {
             to: None,
-            hidden: Hidden::default(),
+            hidden: Secrets::default(),
         }
     }
 
@@ -252,7 +253,7 @@ impl Recorder {
         }
     }
 
-    fn hidden(&self) -> &Hidden {
+    fn hidden(&self) -> &Secrets {
         &self.hidden
     }
 

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use url::{Url, form_urlencoded};
 
 use super::{
-    mask::{Hidden, masked},
+    mask::{Secrets, masked},
     text::{KEPT, count, finished},
 };
 
@@ -68,20 +68,26 @@ pub(super) fn request(method: &str, url: &str, form: &[u8]) -> String {
         "{method} {place}{grant_type}, fields: {}",
         listed(names.iter().map(String::as_str))
     );
-    finished(&text, None, &Hidden::default(), false)
+    finished(&text, None, &Secrets::default(), false)
 }
 
-/// The values that must not come back in the answer.
-pub(super) fn secrets(form: &[u8]) -> Vec<SecretString> {
+impl Secrets {
+    /// The values of a request to a token endpoint that must not come back in its answer: of a form's first
+    /// sixteen fields that may be secret.
+    pub fn of_form(form: &[u8]) -> Self {
+        secret_values(form).fold(Self::default(), |all, secret| all.with(&secret))
+    }
+}
+
+fn secret_values(form: &[u8]) -> impl Iterator<Item = SecretString> {
     form_urlencoded::parse(form)
         .filter(|(name, value)| !OPEN_FIELDS.contains(&name.as_ref()) && !value.is_empty())
         .take(SECRETS)
         .map(|(_, value)| SecretString::from(value.into_owned()))
-        .collect()
 }
 
 /// Status, what went wrong, ids for the platform's support, scope, lifetime, and the names of the rest.
-pub(super) fn answer(status: u16, body: &[u8], hidden: &Hidden) -> String {
+pub(super) fn answer(status: u16, body: &[u8], hidden: &Secrets) -> String {
     let Ok(fields) = serde_json::from_slice::<Map<String, Value>>(body) else {
         return format!(
             "{status} ({} that are no JSON object)",

@@ -4,7 +4,7 @@ use super::{
     Direction,
     imap::mechanism,
     lines::{Line, Lines},
-    mask::Hidden,
+    mask::Secrets,
     text::{answer, challenge, count, finished, lossy},
 };
 
@@ -50,7 +50,7 @@ impl Scribe {
     pub(super) fn sent(
         &mut self,
         mut octets: &[u8],
-        hidden: &Hidden,
+        hidden: &Secrets,
         keep: &mut dyn FnMut(Direction, String),
     ) {
         while !octets.is_empty() {
@@ -88,7 +88,7 @@ impl Scribe {
     pub(super) fn received(
         &mut self,
         mut octets: &[u8],
-        hidden: &Hidden,
+        hidden: &Secrets,
         keep: &mut dyn FnMut(Direction, String),
     ) {
         while !octets.is_empty() && !self.secured {
@@ -119,7 +119,7 @@ impl Scribe {
         !self.secured
     }
 
-    fn sent_line(&mut self, line: &Line, hidden: &Hidden) -> String {
+    fn sent_line(&mut self, line: &Line, hidden: &Secrets) -> String {
         if matches!(self.state, State::Auth) {
             return answer(line.octets);
         }
@@ -156,7 +156,7 @@ impl Scribe {
     fn received_line(
         &mut self,
         line: &Line,
-        hidden: &Hidden,
+        hidden: &Secrets,
         keep: &mut dyn FnMut(Direction, String),
     ) {
         let text = lossy(&line.head);

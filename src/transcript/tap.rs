@@ -9,7 +9,7 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
-    Direction, Protocol, Recorder, imap, oauth, smtp,
+    Direction, Protocol, Recorder, Secrets, imap, oauth, smtp,
     text::{count, finished},
 };
 
@@ -39,9 +39,7 @@ impl Tap {
         }
         self.keep(Direction::Sent, oauth::request(method, url, form));
         let mut recorder = self.recorder.clone();
-        for secret in oauth::secrets(form) {
-            recorder = recorder.hiding(&secret);
-        }
+        recorder.hidden = Secrets::of_form(form);
         Self { recorder, ..self }
     }
 

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{
     Direction::{self, Note, Received, Sent},
     imap,
-    mask::{Hidden, masked},
+    mask::{Secrets, masked},
     oauth, smtp,
     text::finished,
 };
@@ -15,14 +15,14 @@ use super::{
 /// Who says what, in pieces as they go over the line.
 type Said<'a> = (Direction, &'a [u8]);
 
-fn hidden(secrets: &[&str]) -> Hidden {
-    secrets.iter().fold(Hidden::default(), |hidden, secret| {
+fn hidden(secrets: &[&str]) -> Secrets {
+    secrets.iter().fold(Secrets::default(), |hidden, secret| {
         hidden.with(&(*secret).to_owned().into())
     })
 }
 
 /// What is kept of an IMAP conversation, each piece cut at `cut`.
-fn imap_kept(said: &[Said<'_>], hidden: &Hidden, cut: Option<usize>) -> Vec<(Direction, String)> {
+fn imap_kept(said: &[Said<'_>], hidden: &Secrets, cut: Option<usize>) -> Vec<(Direction, String)> {
     let mut scribe = imap::Scribe::default();
     let mut kept = Vec::new();
     let mut keep = |direction, text| kept.push((direction, text));
@@ -40,7 +40,7 @@ fn imap_kept(said: &[Said<'_>], hidden: &Hidden, cut: Option<usize>) -> Vec<(Dir
 }
 
 /// The same for SMTP.
-fn smtp_kept(said: &[Said<'_>], hidden: &Hidden, cut: Option<usize>) -> Vec<(Direction, String)> {
+fn smtp_kept(said: &[Said<'_>], hidden: &Secrets, cut: Option<usize>) -> Vec<(Direction, String)> {
     let mut scribe = smtp::Scribe::default();
     let mut kept = Vec::new();
     let mut keep = |direction, text| kept.push((direction, text));
@@ -70,7 +70,7 @@ fn lines(kept: &[(Direction, String)]) -> Vec<String> {
         .collect()
 }
 
-type Keep = fn(&[Said<'_>], &Hidden, Option<usize>) -> Vec<(Direction, String)>;
+type Keep = fn(&[Said<'_>], &Secrets, Option<usize>) -> Vec<(Direction, String)>;
 
 /// The same is kept wherever the pieces are cut.
 fn check(keep: Keep, said: &[Said<'_>], secrets: &[&str], expected: &[&str]) {
@@ -268,7 +268,7 @@ fn an_unclear_literal_ends_the_following_and_a_flood_of_answers_is_counted() {
     );
     let mut flood = vec![(Received, b"* 1 EXISTS\r\n".as_slice()); 50];
     flood.push((Received, b"M1 OK done\r\n"));
-    let kept = lines(&imap_kept(&flood, &Hidden::default(), None));
+    let kept = lines(&imap_kept(&flood, &Secrets::default(), None));
     assert_eq!(kept.len(), 22);
     assert_eq!(kept[20..], ["S: (30 more answers)", "S: M1 OK done"]);
 }
@@ -423,9 +423,7 @@ fn of_oauth_names_are_kept_and_values_that_hold_no_secret() {
         oauth::request("POST", "nonsense canary", b"grant_type=canary&a%0Ab=1&\xff"),
         "POST (no address), fields:  and 2 more"
     );
-    let hidden = oauth::secrets(form)
-        .iter()
-        .fold(Hidden::default(), |hidden, secret| hidden.with(secret));
+    let hidden = Secrets::of_form(form);
     let check = |body: serde_json::Value, expected: &str| {
         let text = oauth::answer(400, body.to_string().as_bytes(), &hidden);
         assert_eq!(text, expected);
@@ -449,7 +447,7 @@ fn of_oauth_names_are_kept_and_values_that_hold_no_secret() {
         b"\"canary\"",
         b"{\"a\":",
     ] {
-        let text = oauth::answer(502, body, &Hidden::default());
+        let text = oauth::answer(502, body, &Secrets::default());
         assert_eq!(
             text,
             format!("502 ({} octets that are no JSON object)", body.len())
@@ -484,7 +482,7 @@ fn what_looks_like_a_token_is_masked_anywhere() {
         ),
         ("é ü 漢字 bearer ü", "é ü 漢字 bearer ü"),
     ] {
-        assert_eq!(finished(text, None, &Hidden::default(), true), expected);
+        assert_eq!(finished(text, None, &Secrets::default(), true), expected);
     }
 }
 
@@ -510,7 +508,7 @@ fn short_secrets_are_masked_as_words_and_long_ones_by_their_beginning() {
 fn control_characters_never_reach_a_terminal_and_never_join_what_they_part() {
     let text = "a\u{1b}[2Jb\0c\u{9b}d\re";
     assert_eq!(
-        finished(text, None, &Hidden::default(), true),
+        finished(text, None, &Secrets::default(), true),
         "a·[2Jb·c·d·e"
     );
 }
@@ -577,7 +575,7 @@ proptest! {
             .finish();
         let request = oauth::request("POST", "https://x.test/token", form.as_bytes());
         let body = json!({"error": "x", "error_description": format!("{far}{secret}{noise} {blob}"), "scope": secret});
-        let hidden = oauth::secrets(form.as_bytes()).iter().fold(Hidden::default(), |all, one| all.with(one));
+        let hidden = Secrets::of_form(form.as_bytes());
         let answer = oauth::answer(400, body.to_string().as_bytes(), &hidden);
         assert_gone(&[(Sent, request), (Received, answer)], &secret);
     }
@@ -585,7 +583,7 @@ proptest! {
     #[test]
     fn a_token_of_an_answer_is_kept_nowhere(token in "[A-Za-z0-9_.-]{8,2000}") {
         let body = json!({"access_token": token, "error_description": token, "trace_id": token});
-        let answer = oauth::answer(200, body.to_string().as_bytes(), &Hidden::default());
+        let answer = oauth::answer(200, body.to_string().as_bytes(), &Secrets::default());
         prop_assert!(!answer.contains(&token));
     }
 
@@ -597,7 +595,7 @@ proptest! {
             .iter()
             .map(|(ours, octets)| (if *ours { Sent } else { Received }, octets.as_slice()))
             .collect();
-        for kept in [imap_kept(&said, &Hidden::default(), None), smtp_kept(&said, &Hidden::default(), None)] {
+        for kept in [imap_kept(&said, &Secrets::default(), None), smtp_kept(&said, &Secrets::default(), None)] {
             for (_, text) in kept {
                 prop_assert!(text.len() < 560 && !text.chars().any(char::is_control), "{text:?}");
             }
@@ -606,6 +604,6 @@ proptest! {
 
     #[test]
     fn masking_leaves_the_rest_as_it_is(text in "[ -~]{0,200}") {
-        prop_assert_eq!(masked(&text, &Hidden::default(), false, false), text);
+        prop_assert_eq!(masked(&text, &Secrets::default(), false, false), text);
     }
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value};
 
-use super::mask::{Hidden, masked};
+use super::mask::{Secrets, masked};
 
 /// Octets of an entry's text; what is beyond is counted.
 pub(super) const KEPT: usize = 512;
@@ -15,7 +15,7 @@ pub(super) const KEPT: usize = 512;
 pub(super) fn finished(
     text: &str,
     beginning_of: Option<u64>,
-    hidden: &Hidden,
+    hidden: &Secrets,
     tokens: bool,
 ) -> String {
     let text = masked(text, hidden, tokens, beginning_of.is_some());
