@@ -15,6 +15,7 @@ use crate::{
     oauth::{self, OauthClient},
     store::{self, LeaseRow, MessageRow, NodeRow, Page, ProblemRow, Store},
     token::{self, TokenKeeper},
+    transcript::{Bounds, Transcripts},
 };
 
 /// How a test's account logs in.
@@ -165,6 +166,7 @@ impl World {
             ..Settings::default()
         };
         adjust(&mut settings);
+        let transcripts = Transcripts::new(clock.clone(), Bounds::default());
         let parts = Parts {
             store: store.clone(),
             blobs,
@@ -172,6 +174,7 @@ impl World {
             keeper,
             clock,
             budget: Budget::default(),
+            transcripts,
             settings,
         };
         Self {

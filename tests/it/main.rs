@@ -14,6 +14,7 @@
 )]
 
 mod application;
+mod canary;
 mod commands;
 mod faults;
 mod imap;
