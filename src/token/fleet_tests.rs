@@ -178,12 +178,13 @@ async fn a_platform_that_answers_nobody_gets_probes_only_and_everybody_is_well_w
     })
     .await;
     let mut bench = Bench::new(platform).await;
-    // Each grant alone would ask every few milliseconds; the platform is probed every two seconds or later.
+    // Each grant alone would ask every few milliseconds; the platform is probed every half second at most.
     bench.settings.waits.grace = Duration::from_millis(1);
     bench.settings.waits.retry.first = Duration::from_millis(1);
     bench.settings.waits.retry.cap = Duration::from_millis(1);
     bench.settings.limits.spacing = Duration::from_millis(1);
-    bench.settings.limits.probe.first = Duration::from_secs(2);
+    bench.settings.limits.probe.first = Duration::from_millis(500);
+    bench.settings.limits.probe.cap = Duration::from_millis(500);
     let mut grants = Vec::new();
     for number in 0..20 {
         grants.push(bench.another(&number.to_string(), -1).await);
@@ -204,8 +205,8 @@ async fn a_platform_that_answers_nobody_gets_probes_only_and_everybody_is_well_w
     for _ in 0..20 {
         assert!(all(false).await);
     }
-    // Five failures and those under way then, and after that one each two seconds at most.
-    let probes = usize::try_from(begun.elapsed().as_secs() / 2 + 1).unwrap();
+    // Five failures and those under way then, and after that one each half second at most.
+    let probes = usize::try_from(begun.elapsed().as_millis() / 500 + 1).unwrap();
     let posts = bench.platform.posts();
     assert!(posts <= 5 + 16 + probes, "{posts} requests");
     well.send_replace(true);
