@@ -20,12 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
 
 use super::{
-    TokenError,
-    issuer::{Issuer, Limits},
-    journal::Journal,
-    refresh,
-    slot::Slot,
-    waits::Waits,
+    TokenError, gate::Limits, issuer::Issuer, journal::Journal, refresh, slot::Slot, waits::Waits,
 };
 use crate::{
     model::{Backoff, Clock, CloudProviderId, Grant, NewCloudProvider, NodeId, Timestamp},

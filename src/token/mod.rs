@@ -29,8 +29,11 @@ mod callback;
 mod commit;
 mod error;
 mod flow;
+mod gate;
+mod give_up;
 mod issuer;
 mod journal;
+mod journal_files;
 mod judge;
 mod keeper;
 mod life;
@@ -45,13 +48,17 @@ mod waits;
 pub use callback::{CallbackQuery, Refused};
 pub use error::{SignInError, TokenError};
 pub use flow::{SignIn, SignedIn};
-pub use issuer::Limits;
+pub use gate::Limits;
 pub use keeper::{Settings, Token, TokenKeeper};
 pub use life::{Freshness, freshness};
 pub use waits::Waits;
 
 #[cfg(test)]
 mod bench;
+#[cfg(test)]
+mod credential_tests;
+#[cfg(test)]
+mod doubt_tests;
 #[cfg(test)]
 mod fleet_tests;
 #[cfg(test)]

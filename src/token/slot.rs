@@ -9,7 +9,8 @@ use tokio::time::Instant;
 
 use super::{
     Freshness, Settings, Token,
-    issuer::{Issuer, Sign},
+    gate::Sign,
+    issuer::Issuer,
     life::Life,
     waits::{Forced, Waits},
 };
