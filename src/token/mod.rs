@@ -42,15 +42,18 @@ mod refresh;
 mod replay;
 mod request;
 mod round;
+mod settings;
 mod slot;
+mod trouble;
 mod waits;
 
 pub use callback::{CallbackQuery, Refused};
 pub use error::{SignInError, TokenError};
 pub use flow::{SignIn, SignedIn};
 pub use gate::Limits;
-pub use keeper::{Settings, Token, TokenKeeper};
+pub use keeper::{Token, TokenKeeper};
 pub use life::{Freshness, freshness};
+pub use settings::Settings;
 pub use waits::Waits;
 
 #[cfg(test)]
