@@ -1,13 +1,13 @@
-//! The client against a scripted token endpoint (reliability matrix row 46; bad inputs 62 and 63).
+//! The client against a scripted token endpoint.
 
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
-use tokio::sync::watch;
 
 use super::{
-    Answer, Credential, OauthClient, OauthError, Reach, Settings,
+    Credential, OauthClient, OauthError, Reach, Settings,
+    fault_tests::refresh_against,
     identity::tests::id_token,
     scripted::{Platform, Reply},
 };
@@ -19,29 +19,6 @@ fn client() -> OauthClient {
 
 fn secret(text: &str) -> SecretString {
     text.to_owned().into()
-}
-
-async fn refresh_against(reply: Reply) -> Result<Answer, OauthError> {
-    let platform = Platform::start(move |_, _| reply.clone()).await;
-    let answer = client()
-        .refresh(
-            &platform.provider("p"),
-            Credential::Secret(&secret("s3cret&=+%")),
-            &secret("rt-0"),
-        )
-        .await;
-    assert_eq!(platform.posts(), 1, "a request is sent once");
-    answer
-}
-
-async fn nonsense(reply: Reply, expected: &str) {
-    let error = refresh_against(reply).await.unwrap_err();
-    let OauthError::Nonsense { what, .. } = &error else {
-        panic!("{error:?}");
-    };
-    assert!(what.contains(expected), "{what}");
-    assert_eq!(error.class(), FailureClass::RetryLater);
-    assert!(!format!("{error:?}{error}").contains("canary"), "{error:?}");
 }
 
 #[tokio::test]
@@ -180,113 +157,6 @@ async fn a_wrong_client_secret_is_an_administrators_matter_and_asks_for_no_sign_
         .unwrap_err();
     assert_eq!(error.class(), FailureClass::OperatorMustAct);
     assert!(!error.needs_sign_in());
-}
-
-#[tokio::test]
-async fn throttling_and_ill_servers_are_told_apart_from_refusals() {
-    let check = async |reply: Reply, class: FailureClass| {
-        let error = refresh_against(reply).await.unwrap_err();
-        assert_eq!(error.class(), class, "{error:?}");
-        assert!(!error.needs_sign_in());
-    };
-    let seconds = |seconds| FailureClass::HoldFor(Duration::from_secs(seconds));
-    // Even with a body that looks like a dead grant.
-    let throttled = Reply::json(429, &json!({"error": "invalid_grant"}));
-    check(throttled.clone(), seconds(60)).await;
-    check(throttled.header("Retry-After", "17"), seconds(17)).await;
-    for status in [408, 500, 502, 503, 504] {
-        let ill = Reply::json(status, &json!({"error": "invalid_grant"}));
-        check(ill, FailureClass::RetryLater).await;
-    }
-    check(
-        Reply::raw(503, "text/html", b"<h1>no</h1>").header("Retry-After", "5"),
-        seconds(5),
-    )
-    .await;
-    check(
-        Reply::refusal("temporarily_unavailable", &[]),
-        FailureClass::RetryLater,
-    )
-    .await;
-    check(
-        Reply::refusal("invalid_grant", &[90033]),
-        FailureClass::RetryLater,
-    )
-    .await;
-}
-
-#[tokio::test]
-async fn answers_that_are_no_token_answers_are_refused_and_none_of_their_text_is_kept() {
-    // Bad input 62.
-    let html = b"<html>canary</html>";
-    nonsense(Reply::raw(200, "text/html", html), "Content-Type").await;
-    nonsense(Reply::raw(200, "application/json", html), "not the JSON").await;
-    nonsense(Reply::raw(403, "text/html", html), "not the JSON").await;
-    nonsense(Reply::raw(200, "application/json", b""), "empty").await;
-    nonsense(Reply::raw(400, "application/json", b""), "empty").await;
-    let canary = json!({"access_token": {"canary": "canary"}, "refresh_token": "canary"});
-    nonsense(Reply::json(200, &canary), "not the JSON").await;
-    let kind = json!({"access_token": "canary", "token_type": "mac"});
-    nonsense(Reply::json(200, &kind), "bearer").await;
-    for token in [
-        "canary\r\nX: y",
-        "canary\u{1}auth=",
-        "canary x",
-        "canaryé",
-        "",
-    ] {
-        let body = json!({"access_token": token});
-        nonsense(Reply::json(200, &body), "access token has characters").await;
-    }
-    let body = json!({"access_token": "a", "refresh_token": "canary\n"});
-    nonsense(Reply::json(200, &body), "refresh token has characters").await;
-    let long = format!("canary{}", "a".repeat(40_000));
-    nonsense(Reply::tokens(&long, None), "32 KiB").await;
-    let mebibyte = format!("canary{}", "a".repeat(1 << 20));
-    nonsense(Reply::tokens(&mebibyte, None), "262144").await;
-    let ten = vec![b' '; 10 << 20];
-    nonsense(Reply::raw(200, "application/json", &ten), "262144").await;
-    nonsense(Reply::raw(400, "application/json", &ten), "262144").await;
-}
-
-#[tokio::test]
-async fn redirects_are_not_followed() {
-    // Bad input 63.
-    let elsewhere = Platform::start(|_, _| Reply::tokens("stolen", None)).await;
-    for status in [301, 302, 303, 307, 308] {
-        let target = format!("{}/token", elsewhere.authority());
-        nonsense(
-            Reply::raw(status, "text/plain", b"").header("Location", &target),
-            "redirect",
-        )
-        .await;
-    }
-    assert_eq!(elsewhere.posts(), 0);
-}
-
-#[tokio::test]
-async fn an_endpoint_that_hangs_costs_only_the_timeout() {
-    let (_never, gate) = watch::channel(false);
-    let platform = Platform::start(move |_, _| Reply::tokens("a", None).behind(gate.clone())).await;
-    let settings = Settings {
-        timeout: Duration::from_millis(300),
-        ..Settings::default()
-    };
-    let client = OauthClient::new(&[], &settings).unwrap();
-    let error = client
-        .refresh(&platform.provider("p"), Credential::None, &secret("rt"))
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(
-            error,
-            OauthError::Unreachable {
-                reach: Reach::TimedOut,
-                ..
-            }
-        ),
-        "{error:?}"
-    );
 }
 
 #[tokio::test]

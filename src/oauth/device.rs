@@ -25,7 +25,7 @@ use super::{
     Answer, Credential, Endpoints, OauthClient, OauthError,
     answer::signed_in,
     client::wire,
-    endpoints::{endpoints, unusable, web_address},
+    endpoints::{NOBODY_SIGNS_IN, endpoints, unusable, web_address},
     error::{clean, nonsense},
     line::Line,
     wire::{RefusalBody, TokenAnswer, lenient},
@@ -171,10 +171,6 @@ fn of_a_person(provider: &NewCloudProvider) -> Result<(Endpoints, Url), OauthErr
         )),
     }
 }
-
-/// Why no sign-in can be begun for application access.
-pub(super) const NOBODY_SIGNS_IN: &str = "with application access nobody signs in: the application uses its own \
-     secret or certificate; choose delegated access to sign in as a person";
 
 /// The form as a request.
 fn post(to: &Url, form: String) -> Result<HttpRequest, OauthError> {

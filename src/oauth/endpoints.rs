@@ -15,6 +15,10 @@ const GOOGLE_TOKEN: &str = "https://oauth2.googleapis.com";
 /// Identity scopes, to learn who signed in.
 const IDENTITY_SCOPES: [&str; 3] = ["openid", "profile", "email"];
 
+/// Why no sign-in can be begun for application access.
+pub(super) const NOBODY_SIGNS_IN: &str = "with application access nobody signs in: the application uses its own \
+     secret or certificate; choose delegated access to sign in as a person";
+
 /// The addresses and scopes of one cloud provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoints {

@@ -67,6 +67,8 @@ mod client_tests;
 #[cfg(test)]
 mod device_tests;
 #[cfg(test)]
+mod fault_tests;
+#[cfg(test)]
 mod grants_tests;
 #[cfg(test)]
 pub(crate) mod scripted;

@@ -13,8 +13,7 @@ use crate::model::{Access, CloudService, NewCloudProvider};
 
 use super::{
     OauthError,
-    device::NOBODY_SIGNS_IN,
-    endpoints::{endpoints, is_loopback, unusable},
+    endpoints::{NOBODY_SIGNS_IN, endpoints, is_loopback, unusable},
 };
 
 /// Bytes of randomness in a state: 256 bits, above the 128 that RFC 9700 asks for.
