@@ -145,10 +145,10 @@ async fn a_platform_that_answers_nobody_gets_probes_only_and_everybody_is_well_w
     })
     .await;
     let mut bench = Bench::new(platform).await;
-    // Each grant alone would ask every few milliseconds; the platform is probed every half second at most.
-    bench.settings.waits.grace = Duration::from_millis(1);
-    bench.settings.waits.retry.first = Duration::from_millis(1);
-    bench.settings.waits.retry.cap = Duration::from_millis(1);
+    // Each grant alone would ask twenty times a second; the platform is probed every half second at most.
+    bench.settings.waits.grace = Duration::from_millis(50);
+    bench.settings.waits.retry.first = Duration::from_millis(50);
+    bench.settings.waits.retry.cap = Duration::from_millis(50);
     bench.settings.limits.spacing = Duration::from_millis(1);
     bench.settings.limits.probe.first = Duration::from_millis(500);
     bench.settings.limits.probe.cap = Duration::from_millis(500);
