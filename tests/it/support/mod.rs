@@ -4,6 +4,7 @@
 pub mod api;
 pub mod cutting_proxy;
 pub mod daemon;
+pub mod identity_platform;
 pub mod lab;
 pub mod mail;
 pub mod tcp_gate;
@@ -12,5 +13,6 @@ pub mod wait;
 pub use api::Api;
 pub use cutting_proxy::CuttingProxy;
 pub use daemon::{Daemon, Engine};
+pub use identity_platform::IdentityPlatform;
 pub use lab::Lab;
 pub use wait::eventually;
