@@ -10,8 +10,8 @@ use super::{
     wire::{Budget, Transport, Wire},
 };
 use crate::{
-    model::{Server, TlsMode},
-    net::Net,
+    model::{Server, TlsMode, TlsVerify},
+    net::{Net, TlsStream},
 };
 
 /// A server that has greeted us over TLS; nobody is logged in.
@@ -37,19 +37,40 @@ pub async fn connect(
     server: &Server,
     settings: &Settings,
 ) -> Result<Greeted, ImapError> {
-    let tcp = net.dial(&server.host, server.port).await?;
+    let tls = match encrypted(net, server, &server.verify, settings).await {
+        Err(ImapError::Dial(error)) if error.is_untrusted() => {
+            // Who is to vouch for the certificate has to know it: a second connection that ends with
+            // its handshake finds the fingerprint.
+            let none = TlsVerify::Pinned(Vec::new());
+            let look = encrypted(net, server, &none, settings).await.err();
+            let look = match &look {
+                Some(ImapError::Dial(look)) => Some(look),
+                _ => None,
+            };
+            return Err(error.with_fingerprint(look).into());
+        }
+        other => other?,
+    };
     match server.tls {
-        TlsMode::Tls => {
-            let tls = net.tls(&server.host, &server.verify, tcp).await?;
-            Greeted::over(Box::new(tls), settings).await
-        }
-        TlsMode::StartTls => {
-            let plain = start_tls(Box::new(tcp), settings).await?;
-            let tls = net.tls(&server.host, &server.verify, plain).await?;
-            // There is no second greeting.
-            Greeted::ask(Wire::new(Box::new(tls)), settings).await
-        }
+        TlsMode::Tls => Greeted::over(Box::new(tls), settings).await,
+        // There is no second greeting.
+        TlsMode::StartTls => Greeted::ask(Wire::new(Box::new(tls)), settings).await,
     }
+}
+
+/// Dials and shakes hands, with STARTTLS where that is configured.
+async fn encrypted(
+    net: &Net,
+    server: &Server,
+    verify: &TlsVerify,
+    settings: &Settings,
+) -> Result<TlsStream<Box<dyn Transport>>, ImapError> {
+    let tcp: Box<dyn Transport> = Box::new(net.dial(&server.host, server.port).await?);
+    let stream = match server.tls {
+        TlsMode::Tls => tcp,
+        TlsMode::StartTls => start_tls(tcp, settings).await?,
+    };
+    Ok(net.tls(&server.host, verify, stream).await?)
 }
 
 impl Greeted {

@@ -3,7 +3,7 @@
 use std::{str::FromStr, time::Duration};
 
 use lettre::transport::smtp::{client::AsyncSmtpConnection, extension::ClientId};
-use tokio::time::timeout;
+use tokio::{net::TcpStream, time::timeout};
 
 use super::{
     Line, Reply, Settings,
@@ -12,8 +12,8 @@ use super::{
     wire::{Shared, Transport, Wire},
 };
 use crate::{
-    model::{Server, TlsMode},
-    net::Net,
+    model::{Server, TlsMode, TlsVerify},
+    net::{Net, TlsStream},
 };
 
 /// Dials, makes TLS (at once or by STARTTLS), reads the greeting and says EHLO. Every step is bounded.
@@ -23,18 +23,39 @@ use crate::{
 /// The server was not reached, its certificate is not good, it refused, or it does not offer STARTTLS
 /// where that is configured. Nothing but EHLO and STARTTLS is ever sent in clear text.
 pub async fn connect(net: &Net, server: &Server, settings: &Settings) -> Result<Line, SmtpError> {
-    let tcp = net.dial(&server.host, server.port).await?;
+    let tls = match encrypted(net, server, &server.verify, settings).await {
+        Err(SmtpError::Dial(error)) if error.is_untrusted() => {
+            // Who is to vouch for the certificate has to know it: a second connection that ends with
+            // its handshake finds the fingerprint.
+            let none = TlsVerify::Pinned(Vec::new());
+            let look = encrypted(net, server, &none, settings).await.err();
+            let look = match &look {
+                Some(SmtpError::Dial(look)) => Some(look),
+                _ => None,
+            };
+            return Err(error.with_fingerprint(look).into());
+        }
+        other => other?,
+    };
     match server.tls {
-        TlsMode::Tls => {
-            let tls = net.tls(&server.host, &server.verify, tcp).await?;
-            over_tls(tls, settings).await
-        }
-        TlsMode::StartTls => {
-            let clear = start_tls(tcp, settings).await?;
-            let tls = net.tls(&server.host, &server.verify, clear).await?;
-            after_start_tls(tls, settings).await
-        }
+        TlsMode::Tls => over_tls(tls, settings).await,
+        TlsMode::StartTls => after_start_tls(tls, settings).await,
     }
+}
+
+/// Dials and shakes hands, with STARTTLS where that is configured.
+async fn encrypted(
+    net: &Net,
+    server: &Server,
+    verify: &TlsVerify,
+    settings: &Settings,
+) -> Result<TlsStream<TcpStream>, SmtpError> {
+    let tcp = net.dial(&server.host, server.port).await?;
+    let stream = match server.tls {
+        TlsMode::Tls => tcp,
+        TlsMode::StartTls => start_tls(tcp, settings).await?,
+    };
+    Ok(net.tls(&server.host, verify, stream).await?)
 }
 
 /// Greeting and EHLO inside TLS.

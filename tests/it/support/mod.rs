@@ -6,6 +6,7 @@ pub mod cutting_proxy;
 pub mod daemon;
 pub mod lab;
 pub mod mail;
+pub mod proxy;
 pub mod tcp_gate;
 pub mod wait;
 
