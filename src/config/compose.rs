@@ -74,6 +74,7 @@ impl Config {
     pub fn token(&self) -> token::Settings {
         token::Settings {
             drain: self.drain_work(),
+            journal: Some(self.data_dir.join("token-journal")),
             ..token::Settings::default()
         }
     }

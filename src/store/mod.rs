@@ -45,6 +45,7 @@ mod outbox;
 mod pool;
 mod provider;
 mod seal;
+mod sealed;
 #[cfg(test)]
 mod tests;
 mod text;
