@@ -12,7 +12,7 @@ use crate::{
     logs::LogControl,
     model::{Clock, NodeId, SystemClock},
     net::Net,
-    oauth::OauthClient,
+    oauth::{self, OauthClient},
     outbound,
     store::{NodeRow, Store, Writer},
     supervisor,
@@ -55,7 +55,11 @@ impl Daemon {
         let (store, writer) = Store::open(&config.store()).await?;
         let blobs = Blobs::open(&config.blob())?;
         let net = Net::new(&config.net())?;
-        let oauth = OauthClient::new(net.roots(), &config.oauth())?;
+        let oauth = oauth::Settings {
+            guard: Some(net.clone()),
+            ..config.oauth()
+        };
+        let oauth = OauthClient::new(net.roots(), &oauth)?;
         let node = NodeRow {
             id: NodeId::random(),
             name: config.node_name.clone(),

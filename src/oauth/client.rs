@@ -9,12 +9,16 @@ use oauth2::{
 };
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::model::{Access, Clock, NewCloudProvider, SystemClock};
+use crate::{
+    model::{Access, Clock, NewCloudProvider, Proxy, SystemClock},
+    net::Net,
+};
 
 use super::{
     Answer, Credential, Endpoints, OauthError,
     answer::{answer, signed_in},
     endpoints::{endpoints, unusable},
+    guard::Guarded,
     identity::Identity,
     line::Line,
     wire::{RefusalBody, TokenAnswer},
@@ -46,6 +50,8 @@ pub struct Settings {
     pub proxy: Option<SecretString>,
     /// Hosts, domains and addresses that it is not used for either.
     pub no_proxy: Vec<String>,
+    /// Whose address guard every platform has to pass. `None`: any address, for tests.
+    pub guard: Option<Net>,
 }
 
 impl Default for Settings {
@@ -55,6 +61,7 @@ impl Default for Settings {
             timeout: Duration::from_secs(30),
             proxy: None,
             no_proxy: Vec::new(),
+            guard: None,
         }
     }
 }
@@ -75,6 +82,7 @@ pub enum SetupError {
 pub struct OauthClient {
     pub(super) http: reqwest::Client,
     clock: Arc<dyn Clock>,
+    guard: Option<Net>,
 }
 
 impl fmt::Debug for OauthClient {
@@ -122,12 +130,20 @@ impl OauthClient {
                 .no_proxy(reqwest::NoProxy::from_string(&direct));
             http = http.proxy(proxy);
         }
+        if let Some(net) = &settings.guard {
+            let proxy = settings.proxy.as_ref();
+            http = http.dns_resolver(Arc::new(Guarded {
+                net: net.clone(),
+                proxy: proxy.and_then(|url| Proxy::parse(url.expose_secret()).ok()),
+            }));
+        }
         let http = http
             .build()
             .map_err(|error| SetupError::Http(error.to_string()))?;
         Ok(Self {
             http,
             clock: Arc::new(SystemClock),
+            guard: settings.guard.clone(),
         })
     }
 
@@ -247,7 +263,7 @@ impl OauthClient {
 
     /// The way out for one request.
     pub(super) fn line(&self, provider: &NewCloudProvider) -> Line<'_> {
-        Line::new(&self.http, provider.service)
+        Line::new(&self.http, self.guard.as_ref(), provider.service)
     }
 }
 

@@ -122,7 +122,17 @@ async fn mail_is_read_and_sent_through_the_processs_proxy_and_an_accounts_own() 
         json!(format!("socks5://motion@127.0.0.1:{}", own.port))
     );
     let change = json!({"name": "Changed", "proxy": shown["proxy"]});
+    let before = own.asked().len();
     put(&daemon, &path, &change).await;
+    eventually("the proxy is used anew", Duration::from_secs(20), || {
+        let more = own.asked().len();
+        async move {
+            (more > before)
+                .then_some(())
+                .ok_or_else(|| more.to_string())
+        }
+    })
+    .await;
     mail_passes(&daemon, account, &second).await;
     let wrong = format!("http://motion:wrong@127.0.0.1:{}", own.port);
     put(&daemon, &path, &json!({"proxy": wrong})).await;
@@ -133,11 +143,13 @@ async fn mail_is_read_and_sent_through_the_processs_proxy_and_an_accounts_own() 
     // The password is nowhere but sealed.
     let mut places = vec![daemon.combined_log(), daemon.error_log()];
     places.push(daemon.api.get("/api/status").await.to_string());
-    let database = std::fs::read(daemon.path("motion-email.db")).expect("the database");
-    places.push(String::from_utf8_lossy(&database).into_owned());
+    for file in ["motion-email.db", "motion-email.db-wal"] {
+        let database = std::fs::read(daemon.path(file)).expect("the database");
+        places.push(String::from_utf8_lossy(&database).into_owned());
+    }
     for text in places {
         assert!(!text.contains("proxy-canary"), "the proxy's password");
-        assert!(!text.contains(PASSWORD));
+        assert!(!text.contains(PASSWORD) && !text.contains("motion:wrong"));
     }
 }
 
