@@ -11,6 +11,12 @@ use crate::{
     token::TokenError,
 };
 
+/// A host that is never found is an operator's matter from this failure on.
+const HOST_MISSES: u32 = 3;
+/// A mailbox that does not open is one from this failure on: on the usual schedule after two and a half
+/// minutes, in which a mailbox has moved.
+const MAILBOX_MOVES: u32 = 6;
+
 /// Reading a mailbox failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SyncError {
@@ -48,12 +54,17 @@ pub(super) fn trouble(error: &SyncError) -> Trouble {
         SyncError::Imap(error) if error.is_goodbye() => Trouble::Goodbye,
         // Exchange Online says so for a while after a mailbox has moved.
         SyncError::Imap(ImapError::Refused { text, .. }) if quirks::is_not_connected(text) => {
-            Trouble::Perhaps
+            Trouble::Perhaps(MAILBOX_MOVES)
         }
+        // The identity platform named the time, not the mail server: a token that is there sooner ends it.
+        SyncError::Token(error) => match error.class() {
+            FailureClass::HoldFor(time) => Trouble::Wait(time),
+            class => by_class(class),
+        },
         SyncError::Imap(ImapError::Dial(DialError::Resolve { .. } | DialError::Connect { .. }))
             if error_class(error) == FailureClass::RetryLater =>
         {
-            Trouble::Perhaps
+            Trouble::Perhaps(HOST_MISSES)
         }
         _ => by_class(error_class(error)),
     }
