@@ -12,6 +12,7 @@ mod graph;
 mod imap;
 mod oauth;
 mod smtp;
+mod smtp_account;
 mod smtp_message;
 
 pub use graph::GraphRefusal;

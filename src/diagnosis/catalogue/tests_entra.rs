@@ -16,6 +16,14 @@ use crate::{
     },
 };
 
+type Word = (
+    &'static str,
+    Option<&'static str>,
+    &'static str,
+    &'static str,
+    Action,
+    &'static str,
+);
 type Literal = (
     &'static str,
     &'static str,
@@ -160,7 +168,7 @@ const NUMBERS: &[Literal] = &[
 
 /// The words without a number; status and finer word where they matter.
 #[rustfmt::skip]
-const WORDS: &[(&str, Option<&str>, &str, &str, Action, &str)] = &[
+const WORDS: &[Word] = &[
     ("invalid_grant", None, "", "sign_in_needed", SignInAgain, "Authenticate"),
     ("invalid_grant", None, "Token has been expired or revoked.", "sign_in_revoked", SignInAgain, "OAuth consent screen"),
     ("invalid_grant", Some("bad_token"), "", "sign_in_needed", SignInAgain, "Authenticate"),

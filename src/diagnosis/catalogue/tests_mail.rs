@@ -14,6 +14,15 @@ use crate::{
     smtp::{Concern, Reply, SmtpError, Verb},
 };
 
+type Answer = (
+    u16,
+    &'static str,
+    Option<u64>,
+    &'static str,
+    Action,
+    &'static str,
+);
+
 /// How the account logs in.
 #[derive(Clone, Copy, PartialEq)]
 enum By {
@@ -326,7 +335,7 @@ fn every_reply_of_a_submission_server_has_its_code_its_class_and_its_next_step()
 }
 
 #[rustfmt::skip]
-const GRAPH: &[(u16, &str, Option<u64>, &str, Action, &str)] = &[
+const GRAPH: &[Answer] = &[
     (400, "ErrorMimeContentInvalidBase64String", None, "graph_message_malformed", ThisMessageOnly, "report it"),
     (400, "ErrorInvalidRecipients", None, "graph_recipient_invalid", ThisMessageOnly, "Correct the address"),
     (401, "InvalidAuthenticationToken", None, "graph_token_refused", SignInAgain, "provider authenticate 3"),
