@@ -24,8 +24,10 @@ mod catalogue;
 mod explain;
 mod failure;
 mod status;
+mod warning;
 
 pub use catalogue::GraphRefusal;
 pub use explain::explain;
 pub use failure::{Context, Failure};
 pub use status::{Diagnosis, LaneExit, LaneState, LaneStatus};
+pub use warning::{Warning, account_warnings, server_warning, warn_of_server};

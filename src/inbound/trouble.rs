@@ -6,7 +6,6 @@ use crate::{
     diagnosis::Failure,
     imap::{ImapError, quirks},
     model::FailureClass,
-    net::DialError,
     store::StoreError,
     token::TokenError,
 };
@@ -61,8 +60,8 @@ pub(super) fn trouble(error: &SyncError) -> Trouble {
             FailureClass::HoldFor(time) => Trouble::Wait(time),
             class => by_class(class),
         },
-        SyncError::Imap(ImapError::Dial(DialError::Resolve { .. } | DialError::Connect { .. }))
-            if error_class(error) == FailureClass::RetryLater =>
+        SyncError::Imap(ImapError::Dial(error))
+            if error.is_network() && error.class() == FailureClass::RetryLater =>
         {
             Trouble::Perhaps(HOST_MISSES)
         }

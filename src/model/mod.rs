@@ -16,12 +16,13 @@ mod lease;
 mod mail;
 mod outgoing;
 mod provider;
+mod proxy;
 mod time;
+mod trust;
 mod uid;
 
 pub use account::{
     Account, AccountKey, Authentication, Backfill, LaneName, NewAccount, Server, Service, TlsMode,
-    TlsVerify,
 };
 pub use address::{EmailAddress, InvalidAddress};
 pub use backoff::Backoff;
@@ -35,6 +36,11 @@ pub use id::{
 pub use lease::{Lease, NodeId};
 pub use mail::{Attachment, Mailbox, ParsedMail, RawMail};
 pub use outgoing::{RecipientKind, RecipientState};
-pub use provider::{CloudProvider, CloudService, Grant, GrantState, NewCloudProvider, NewTokens};
+pub use provider::{
+    Access, ClientCertificate, Cloud, CloudProvider, CloudService, CredentialKind, Grant,
+    GrantState, NewCloudProvider, NewTokens,
+};
+pub use proxy::{InvalidProxy, Proxy, ProxyChoice, ProxyScheme};
 pub use time::{Clock, SystemClock, Timestamp};
+pub use trust::{Fingerprint, TlsVerify};
 pub use uid::{Cursor, Generation, Uid, UidValidity};

@@ -26,7 +26,7 @@ pub(super) const APPLICATION: &[Row<Mark>] = &[
         ),
     ),
     (
-        Mark::Numbers(&[7000218]),
+        Mark::Numbers(&[7000218, 7000216]),
         entry(
             "oauth_client_secret_missing",
             Administrator,
@@ -57,7 +57,17 @@ pub(super) const APPLICATION: &[Row<Mark>] = &[
         ),
     ),
     (
-        Mark::Numbers(&[700027, 700030]),
+        Mark::Numbers(&[700024]),
+        entry(
+            "oauth_clock_wrong",
+            Administrator,
+            "The identity platform finds the proof of {provider} too old or of the future.",
+            "The clock of this machine is wrong.",
+            "Set the clock (timedatectl set-ntp true; date shows it). {kept}",
+        ),
+    ),
+    (
+        Mark::Numbers(&[700027, 700030, 50012, 700021]),
         entry(
             "oauth_client_certificate_refused",
             Administrator,

@@ -4,6 +4,7 @@ mod dial;
 mod graph;
 mod imap;
 mod oauth;
+mod proxy;
 mod smtp;
 mod words;
 

@@ -298,20 +298,22 @@ pub fn new_account(key: &str, list: ListId) -> NewAccount {
         },
         imap: Server::new("imap.corp.example", 993, TlsMode::Tls),
         smtp: Server::new("smtp.corp.example", 587, TlsMode::StartTls),
+        proxy: motion_email::model::ProxyChoice::Process,
         backfill: Backfill::Since(at(-5)),
     }
 }
 
 pub fn new_provider(name: &str) -> NewCloudProvider {
     NewCloudProvider {
-        name: name.to_owned(),
-        service: motion_email::model::CloudService::MicrosoftAzure,
-        application_id: "app".to_owned(),
         tenant_id: "tenant".to_owned(),
         client_secret: SecretString::from("client-s3cret"),
         redirect_uri: "https://x.example/cb".to_owned(),
-        authority: None,
         scope_host: Some("https://outlook.office.com".to_owned()),
+        ..NewCloudProvider::new(
+            name,
+            motion_email::model::CloudService::MicrosoftAzure,
+            "app",
+        )
     }
 }
 
