@@ -54,6 +54,7 @@ use crate::{
     store::Store,
     supervisor,
     token::TokenKeeper,
+    transcript::Transcripts,
 };
 
 pub use routes::{local_router, public_router};
@@ -70,6 +71,8 @@ pub struct Desk {
     pub keeper: TokenKeeper,
     /// What accounts' tasks show, and the way to wake them.
     pub supervisor: supervisor::Handle,
+    /// What was lately said to servers.
+    pub transcripts: Transcripts,
     /// The log's level and losses.
     pub log: LogControl,
     /// Wall-clock time.

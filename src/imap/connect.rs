@@ -12,6 +12,7 @@ use super::{
 use crate::{
     model::{Server, TlsMode},
     net::Net,
+    transcript::{Protocol, Recorder, Tap},
 };
 
 /// A server that has greeted us over TLS; nobody is logged in.
@@ -28,7 +29,8 @@ pub(super) type Capabilities = HashSet<String>;
 /// Dials, shakes hands, reads the greeting and the capabilities.
 ///
 /// With [`TlsMode::StartTls`] TLS is mandatory: nothing that was said before it counts, and octets
-/// that came with the answer to STARTTLS end the connection. Dropping the future hangs up.
+/// that came with the answer to STARTTLS end the connection. What is said is kept by `recorder`, inside
+/// TLS. Dropping the future hangs up.
 ///
 /// # Errors
 /// Any [`ImapError`] but those of a login.
@@ -36,18 +38,36 @@ pub async fn connect(
     net: &Net,
     server: &Server,
     settings: &Settings,
+    recorder: &Recorder,
+) -> Result<Greeted, ImapError> {
+    let tap = recorder.begin(Protocol::Imap);
+    tap.note(&format!("connecting to {}:{}", server.host, server.port));
+    let greeted = greeted(net, server, settings, &tap).await;
+    if let Err(error) = &greeted {
+        tap.note(&format!("could not connect: {error}"));
+    }
+    greeted
+}
+
+async fn greeted(
+    net: &Net,
+    server: &Server,
+    settings: &Settings,
+    tap: &Tap,
 ) -> Result<Greeted, ImapError> {
     let tcp = net.dial(&server.host, server.port).await?;
     match server.tls {
         TlsMode::Tls => {
             let tls = net.tls(&server.host, &server.verify, tcp).await?;
-            Greeted::over(Box::new(tls), settings).await
+            tap.note("TLS stands");
+            Greeted::over(Box::new(tap.over(tls)), settings).await
         }
         TlsMode::StartTls => {
-            let plain = start_tls(Box::new(tcp), settings).await?;
+            let plain = start_tls(Box::new(tap.over(tcp)), settings).await?;
             let tls = net.tls(&server.host, &server.verify, plain).await?;
+            tap.note("TLS stands");
             // There is no second greeting.
-            Greeted::ask(Wire::new(Box::new(tls)), settings).await
+            Greeted::ask(Wire::new(Box::new(tap.over(tls))), settings).await
         }
     }
 }

@@ -84,8 +84,10 @@ async fn log_in(
     token: Option<Stamp>,
 ) -> Result<Opened, ImapError> {
     let settings = &parts.settings.imap;
+    let (Secret::Password(hidden) | Secret::AccessToken(hidden)) = secret;
+    let recorder = parts.transcripts.account(account.id).hiding(hidden);
     let net = parts.net.via(&account.entered.proxy);
-    let greeted = imap::connect(&net, &account.entered.imap, settings).await?;
+    let greeted = imap::connect(&net, &account.entered.imap, settings, &recorder).await?;
     let user = account.imap_user();
     let mut session = greeted.login(&Login { user, secret }).await?;
     // The proof that the mailbox really opens: some servers accept the login and refuse all else.

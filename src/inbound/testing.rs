@@ -15,6 +15,7 @@ use crate::{
     oauth::{self, OauthClient},
     store::{self, LeaseRow, MessageRow, NodeRow, Page, ProblemRow, Store},
     token::{self, TokenKeeper, Waits},
+    transcript::{Bounds, Transcripts},
 };
 
 /// How a test's account logs in.
@@ -176,6 +177,7 @@ impl World {
             ..Settings::default()
         };
         adjust(&mut settings);
+        let transcripts = Transcripts::new(clock.clone(), Bounds::default());
         let parts = Parts {
             store: store.clone(),
             blobs,
@@ -183,6 +185,7 @@ impl World {
             keeper,
             clock,
             budget: Budget::default(),
+            transcripts,
             settings,
         };
         Self {

@@ -40,6 +40,8 @@ pub(super) struct State {
     pub(super) challenge: Option<String>,
     /// What came as the answer to each challenge.
     pub(super) challenge_answers: Vec<String>,
+    /// The next body ends in its middle, and the line with it, without a TLS close notify.
+    pub(super) cut_body: bool,
     /// The answer to every listing and fetch.
     pub(super) refuse_fetch: Option<&'static str>,
     pub(super) without_uidnext: bool,
@@ -80,6 +82,7 @@ impl Server {
             challenge: None,
             challenge_answers: Vec::new(),
             refuse_fetch: None,
+            cut_body: false,
             without_uidnext: false,
             no_body: BTreeSet::new(),
             refusals: BTreeMap::new(),
@@ -288,7 +291,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
         }
         let (set, items) = rest.split_once(' ')?;
         let mut out = Vec::new();
-        let (mut dead, mut refused) = (false, false);
+        let (mut dead, mut refused, mut cut) = (false, false, false);
         {
             let mut state = self.server.state();
             let top = state.mails.keys().next_back().copied().unwrap_or(0);
@@ -366,11 +369,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
                     )
                     .as_bytes(),
                 );
+                if std::mem::take(&mut state.cut_body) {
+                    out.extend_from_slice(&part[..part.len() / 2]);
+                    cut = true;
+                    break;
+                }
                 out.extend_from_slice(&part);
                 out.extend_from_slice(b")\r\n");
             }
         }
         self.say_raw(&out).await;
+        if cut {
+            return None;
+        }
         if dead {
             self.line().await;
             return None;

@@ -16,8 +16,11 @@ use crate::{
     store::CloudProviderChange,
 };
 
+/// What the platform says.
+type Trouble = fn() -> Reply;
+
 /// A lane whose access token is over, at a platform that answers `trouble` until it is cured.
-async fn troubled(trouble: fn() -> Reply) -> (World, Platform, Arc<AtomicBool>) {
+async fn troubled(trouble: Trouble) -> (World, Platform, Arc<AtomicBool>) {
     let cured = Arc::new(AtomicBool::new(false));
     let is_cured = cured.clone();
     let platform = Platform::start(move |request, _| {
@@ -56,7 +59,7 @@ async fn an_expired_secret_parks_the_lane_until_it_is_replaced() {
         (7_000_222, "oauth_client_secret_expired"),
         (7_000_215, "oauth_client_secret_refused"),
     ] {
-        let trouble: fn() -> Reply = if number == 7_000_222 {
+        let trouble: Trouble = if number == 7_000_222 {
             || Reply::refusal("invalid_client", &[7_000_222])
         } else {
             || Reply::refusal("invalid_client", &[7_000_215])
@@ -90,7 +93,7 @@ async fn an_expired_secret_parks_the_lane_until_it_is_replaced() {
 
 #[tokio::test]
 async fn a_grant_that_is_over_parks_the_lane_until_the_person_signs_in_again() {
-    let cases: [(fn() -> Reply, &str); 3] = [
+    let cases: [(Trouble, &str); 3] = [
         (
             || Reply::refusal("invalid_grant", &[70043]),
             "sign_in_frequency",

@@ -338,3 +338,18 @@ async fn a_challenge_of_a_mebibyte_is_bounded_and_passing_trouble() {
     world.server.state().challenge = None;
     world.until(LaneState::Ready).await;
 }
+
+/// Fault 45: truncated is not complete.
+#[tokio::test]
+async fn a_body_that_is_cut_without_a_close_notify_is_read_again_and_never_stored_in_half() {
+    let mut world = world(With::Token).await;
+    world.server.state().cut_body = true;
+    world.server.deliver("whole");
+    world.start();
+    assert_eq!(world.until_stored(1).await, ["whole"]);
+    world.until(LaneState::Ready).await;
+    assert!(!world.server.state().cut_body);
+    assert_eq!(world.server.state().logins.len(), 2);
+    assert_eq!(world.received().await, 1);
+    assert!(world.problems().await.is_empty());
+}

@@ -108,4 +108,25 @@ mod tests {
             assert!(!matches!(explained, Failure::Bug(_)), "{explained:?}");
         }
     }
+    #[test]
+    fn row_44_a_name_that_does_not_resolve_is_tried_again_and_told_when_it_stays() {
+        use crate::net::DialStep;
+        let dial = |error| trouble(&SyncError::Imap(ImapError::Dial(error)));
+        for words in [
+            "Name or service not known",
+            "Temporary failure in name resolution",
+        ] {
+            let error = crate::net::DialError::Resolve {
+                host: "mail.example".into(),
+                source: std::io::Error::other(words),
+            };
+            assert_eq!(dial(error), Trouble::Perhaps(HOST_MISSES), "{words}");
+        }
+        let slow = crate::net::DialError::TimedOut {
+            host: "mail.example".into(),
+            port: 993,
+            during: DialStep::Resolve,
+        };
+        assert!(matches!(dial(slow), Trouble::Later | Trouble::Perhaps(_)));
+    }
 }

@@ -9,7 +9,10 @@ use oauth2::{
 };
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::model::{Access, Clock, NewCloudProvider, SystemClock};
+use crate::{
+    model::{Access, Clock, CloudProviderId, NewCloudProvider, SystemClock},
+    transcript::{Recorder, Transcripts},
+};
 
 use super::{
     Answer, Credential, Endpoints, OauthError,
@@ -75,6 +78,8 @@ pub enum SetupError {
 pub struct OauthClient {
     pub(super) http: reqwest::Client,
     clock: Arc<dyn Clock>,
+    transcripts: Option<Transcripts>,
+    recorder: Recorder,
 }
 
 impl fmt::Debug for OauthClient {
@@ -128,6 +133,8 @@ impl OauthClient {
         Ok(Self {
             http,
             clock: Arc::new(SystemClock),
+            transcripts: None,
+            recorder: Recorder::off(),
         })
     }
 
@@ -136,6 +143,23 @@ impl OauthClient {
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self
+    }
+
+    /// The same client, its exchanges kept by `transcripts`.
+    #[must_use]
+    pub fn recorded_by(mut self, transcripts: &Transcripts) -> Self {
+        self.transcripts = Some(transcripts.clone());
+        self
+    }
+
+    /// The same client for one provider's requests, whose exchanges are kept in that provider's transcript.
+    #[must_use]
+    pub fn of(&self, provider: CloudProviderId) -> Self {
+        let mut client = self.clone();
+        if let Some(transcripts) = &self.transcripts {
+            client.recorder = transcripts.provider(provider);
+        }
+        client
     }
 
     /// Redeems the code that a person brought back (RFC 6749 §4.1.3, RFC 7636 §4.5). `verifier` and
@@ -247,7 +271,7 @@ impl OauthClient {
 
     /// The way out for one request.
     pub(super) fn line(&self, provider: &NewCloudProvider) -> Line<'_> {
-        Line::new(&self.http, provider.service)
+        Line::new(&self.http, &self.recorder, provider.service)
     }
 }
 

@@ -7,7 +7,7 @@ use http::HeaderValue;
 use oauth2::{AsyncHttpClient, HttpRequest, HttpResponse, RequestTokenError};
 use uuid::Uuid;
 
-use crate::model::CloudService;
+use crate::{model::CloudService, transcript::Recorder};
 
 use super::{
     OauthError, Refusal,
@@ -22,15 +22,21 @@ const REQUEST_ID: &str = "client-request-id";
 /// One request's way out. `oauth2` does not pass the HTTP status on in its errors, so it is noted here.
 pub(super) struct Line<'a> {
     http: &'a reqwest::Client,
+    recorder: &'a Recorder,
     status: AtomicU16,
     request_id: Option<String>,
 }
 
 impl<'a> Line<'a> {
     /// For one request to this service's platform.
-    pub(super) fn new(http: &'a reqwest::Client, service: CloudService) -> Self {
+    pub(super) fn new(
+        http: &'a reqwest::Client,
+        recorder: &'a Recorder,
+        service: CloudService,
+    ) -> Self {
         Self {
             http,
+            recorder,
             status: AtomicU16::new(0),
             request_id: match service {
                 CloudService::MicrosoftAzure => Some(Uuid::new_v4().to_string()),
@@ -91,7 +97,7 @@ impl<'c> AsyncHttpClient<'c> for Line<'_> {
             request.headers_mut().insert(REQUEST_ID, id);
         }
         Box::pin(async move {
-            let response = transport::send(self.http, request).await?;
+            let response = transport::send(self.http, request, self.recorder).await?;
             let status = response.status().as_u16();
             self.status.store(status, Ordering::Relaxed);
             Ok(response)

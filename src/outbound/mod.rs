@@ -63,6 +63,7 @@ use crate::{
     smtp,
     store::Store,
     token::TokenKeeper,
+    transcript::Transcripts,
 };
 
 /// What every outbound lane works with.
@@ -78,6 +79,8 @@ pub struct Parts {
     pub keeper: TokenKeeper,
     /// Wall-clock time.
     pub clock: Arc<dyn Clock>,
+    /// What was lately said.
+    pub transcripts: Transcripts,
     /// The same for all lanes.
     pub settings: Settings,
 }

@@ -14,25 +14,48 @@ use super::{
 use crate::{
     model::{Server, TlsMode},
     net::Net,
+    transcript::{Protocol, Recorder, Tap},
 };
 
 /// Dials, makes TLS (at once or by STARTTLS), reads the greeting and says EHLO. Every step is bounded.
-/// Cancel-safe: dropping it closes the connection.
+/// What is said is kept by `recorder`, inside TLS. Cancel-safe: dropping it closes the connection.
 ///
 /// # Errors
 /// The server was not reached, its certificate is not good, it refused, or it does not offer STARTTLS
 /// where that is configured. Nothing but EHLO and STARTTLS is ever sent in clear text.
-pub async fn connect(net: &Net, server: &Server, settings: &Settings) -> Result<Line, SmtpError> {
+pub async fn connect(
+    net: &Net,
+    server: &Server,
+    settings: &Settings,
+    recorder: &Recorder,
+) -> Result<Line, SmtpError> {
+    let tap = recorder.begin(Protocol::Smtp);
+    tap.note(&format!("connecting to {}:{}", server.host, server.port));
+    let opened = opened(net, server, settings, &tap).await;
+    if let Err(error) = &opened {
+        tap.note(&format!("could not connect: {error}"));
+    }
+    opened
+}
+
+async fn opened(
+    net: &Net,
+    server: &Server,
+    settings: &Settings,
+    tap: &Tap,
+) -> Result<Line, SmtpError> {
     let tcp = net.dial(&server.host, server.port).await?;
     match server.tls {
         TlsMode::Tls => {
             let tls = net.tls(&server.host, &server.verify, tcp).await?;
-            over_tls(tls, settings).await
+            tap.note("TLS stands");
+            over_tls(tap.over(tls), settings).await
         }
         TlsMode::StartTls => {
-            let clear = start_tls(tcp, settings).await?;
+            let clear = start_tls(tap.over(tcp), settings).await?;
             let tls = net.tls(&server.host, &server.verify, clear).await?;
-            after_start_tls(tls, settings).await
+            tap.note("TLS stands");
+            after_start_tls(tap.over(tls), settings).await
         }
     }
 }

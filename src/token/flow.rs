@@ -158,6 +158,7 @@ async fn exchange(
         })?;
     let answer = keeper
         .oauth
+        .of(row.id)
         .exchange_code(
             &row.entered,
             Credential::first(&row.entered),

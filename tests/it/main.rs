@@ -13,6 +13,8 @@
     reason = "a test may panic, print and read the clock"
 )]
 
+mod application;
+mod canary;
 mod commands;
 mod faults;
 mod imap;

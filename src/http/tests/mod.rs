@@ -4,6 +4,7 @@ mod accounts;
 mod edge;
 mod mail;
 mod providers;
+mod transcript;
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,6 +27,7 @@ use crate::{
     store::{self, Store},
     supervisor,
     token::{self, TokenKeeper},
+    transcript::{Bounds, Transcripts},
 };
 
 /// A desk on a fresh SQLite database, and both routers.
@@ -145,6 +147,7 @@ async fn office_with(change: impl FnOnce(&mut Settings)) -> Office {
         keeper,
         supervisor: supervisor::Handle::default(),
         log: log.control,
+        transcripts: Transcripts::new(clock.clone(), Bounds::default()),
         clock,
         settings: Arc::new(settings),
     };
