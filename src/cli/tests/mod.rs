@@ -4,3 +4,4 @@ mod commands;
 mod fake;
 mod grammar;
 mod servers;
+mod transcript;
