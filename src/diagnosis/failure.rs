@@ -9,6 +9,10 @@ use crate::{
     store::StoreError,
 };
 
+/// How the reason of [`Failure::SignInNeeded`] begins where the platform's answer to a refresh was lost and its
+/// later refusal only follows from that.
+pub const LOST_ANSWER: &str = "the answer to an earlier refresh was lost";
+
 /// What was being done when it failed; fills the placeholders of the words.
 #[derive(Clone, Debug, Default)]
 pub struct Context {

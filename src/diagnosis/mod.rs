@@ -28,6 +28,6 @@ mod warning;
 
 pub use catalogue::GraphRefusal;
 pub use explain::explain;
-pub use failure::{Context, Failure};
+pub use failure::{Context, Failure, LOST_ANSWER};
 pub use status::{Diagnosis, LaneExit, LaneState, LaneStatus};
 pub use warning::{Warning, account_warnings, server_warning, warn_of_server};

@@ -3,7 +3,7 @@
 use super::words::{Words, ids, ids_in, quote};
 use crate::{
     diagnosis::{
-        Context,
+        Context, LOST_ANSWER,
         catalogue::{self, Spoken, fill},
     },
     model::{Action, FailureClass},
@@ -90,6 +90,10 @@ fn refused(refusal: &Refusal, error: &OauthError, context: &Context) -> Words {
 pub(super) fn sign_in_needed(reason: &str, context: &Context) -> Words {
     let (trace, correlation) = ids_in(reason);
     let why = quote(reason) + &ids(trace.as_deref(), correlation.as_deref());
+    // What the platform says of the older token is not why there is no newer one.
+    if reason.starts_with(LOST_ANSWER) {
+        return asks_for_sign_in(why, context).by(Action::SignInAgain);
+    }
     let numbers = entra::numbers_in(reason);
     let error = reason
         .split_once("refused with ")
