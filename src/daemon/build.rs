@@ -12,7 +12,7 @@ use crate::{
     logs::LogControl,
     model::{Clock, NodeId, SystemClock},
     net::Net,
-    oauth::OauthClient,
+    oauth::{self, OauthClient},
     outbound,
     store::{NodeRow, Store, Writer},
     supervisor,
@@ -57,7 +57,11 @@ impl Daemon {
         let blobs = Blobs::open(&config.blob())?;
         let net = Net::new(&config.net())?;
         let transcripts = Transcripts::new(Arc::clone(&clock), Bounds::default());
-        let oauth = OauthClient::new(net.roots(), &config.oauth())?.recorded_by(&transcripts);
+        let oauth = oauth::Settings {
+            guard: Some(net.clone()),
+            ..config.oauth()
+        };
+        let oauth = OauthClient::new(net.roots(), &oauth)?.recorded_by(&transcripts);
         let node = NodeRow {
             id: NodeId::random(),
             name: config.node_name.clone(),

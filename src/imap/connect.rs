@@ -10,8 +10,8 @@ use super::{
     wire::{Budget, Transport, Wire},
 };
 use crate::{
-    model::{Server, TlsMode},
-    net::Net,
+    model::{Server, TlsMode, TlsVerify},
+    net::{Net, TlsStream},
     transcript::{Protocol, Recorder, Tap},
 };
 
@@ -55,21 +55,43 @@ async fn greeted(
     settings: &Settings,
     tap: &Tap,
 ) -> Result<Greeted, ImapError> {
-    let tcp = net.dial(&server.host, server.port).await?;
+    let tls = match encrypted(net, server, &server.verify, settings, tap).await {
+        Err(ImapError::Dial(error)) if error.is_untrusted() => {
+            // Who is to vouch for the certificate has to know it: a second connection that ends with
+            // its handshake finds the fingerprint.
+            let none = TlsVerify::Pinned(Vec::new());
+            let look = encrypted(net, server, &none, settings, tap).await.err();
+            let look = match &look {
+                Some(ImapError::Dial(look)) => Some(look),
+                _ => None,
+            };
+            return Err(error.with_fingerprint(look).into());
+        }
+        other => other?,
+    };
     match server.tls {
-        TlsMode::Tls => {
-            let tls = net.tls(&server.host, &server.verify, tcp).await?;
-            tap.note("TLS stands");
-            Greeted::over(Box::new(tap.over(tls)), settings).await
-        }
-        TlsMode::StartTls => {
-            let plain = start_tls(Box::new(tap.over(tcp)), settings).await?;
-            let tls = net.tls(&server.host, &server.verify, plain).await?;
-            tap.note("TLS stands");
-            // There is no second greeting.
-            Greeted::ask(Wire::new(Box::new(tap.over(tls))), settings).await
-        }
+        TlsMode::Tls => Greeted::over(Box::new(tap.over(tls)), settings).await,
+        // There is no second greeting.
+        TlsMode::StartTls => Greeted::ask(Wire::new(Box::new(tap.over(tls))), settings).await,
     }
+}
+
+/// Dials and shakes hands, with STARTTLS where that is configured.
+async fn encrypted(
+    net: &Net,
+    server: &Server,
+    verify: &TlsVerify,
+    settings: &Settings,
+    tap: &Tap,
+) -> Result<TlsStream<Box<dyn Transport>>, ImapError> {
+    let tcp: Box<dyn Transport> = Box::new(net.dial(&server.host, server.port).await?);
+    let stream = match server.tls {
+        TlsMode::Tls => tcp,
+        TlsMode::StartTls => start_tls(Box::new(tap.over(tcp)), settings).await?,
+    };
+    let tls = net.tls(&server.host, verify, stream).await?;
+    tap.note("TLS stands");
+    Ok(tls)
 }
 
 impl Greeted {

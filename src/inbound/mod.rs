@@ -42,6 +42,10 @@ mod testing;
 mod testing_server;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_platform;
+#[cfg(test)]
+mod tests_said;
 mod trouble;
 
 use std::{sync::Arc, time::Duration};

@@ -3,7 +3,7 @@
 use crate::{
     imap::{self, ImapError, Login, Secret, Selected, Session},
     inbound::{Parts, SyncError, sync::FOLDER},
-    model::{Account, Authentication, FailureClass, Timestamp},
+    model::{Account, Authentication, Timestamp},
     token::Token,
 };
 
@@ -32,7 +32,7 @@ pub(super) async fn open(account: &Account, parts: &Parts) -> Result<Opened, Syn
         Authentication::Modern { provider, .. } => {
             let token = parts.keeper.access_token(*provider).await?;
             match with_token(account, parts, &token).await {
-                Err(error) if is_refused(&error) => {
+                Err(error) if error.is_token_refused() => {
                     // Perhaps only this token is bad: once more with a fresh one.
                     parts.keeper.refused(*provider, token.version);
                     let fresh = parts.keeper.access_token(*provider).await?;
@@ -97,9 +97,4 @@ async fn log_in(
         selected,
         token,
     })
-}
-
-fn is_refused(error: &ImapError) -> bool {
-    matches!(error, ImapError::AuthenticationRefused { .. })
-        && error.class() == FailureClass::OperatorMustAct
 }

@@ -10,7 +10,8 @@ use oauth2::{
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
-    model::{Access, Clock, CloudProviderId, NewCloudProvider, SystemClock},
+    model::{Access, Clock, CloudProviderId, NewCloudProvider, Proxy, SystemClock},
+    net::Net,
     transcript::{Recorder, Transcripts},
 };
 
@@ -18,6 +19,7 @@ use super::{
     Answer, Credential, Endpoints, OauthError,
     answer::{answer, signed_in},
     endpoints::{endpoints, unusable},
+    guard::Guarded,
     identity::Identity,
     line::Line,
     wire::{RefusalBody, TokenAnswer},
@@ -49,6 +51,8 @@ pub struct Settings {
     pub proxy: Option<SecretString>,
     /// Hosts, domains and addresses that it is not used for either.
     pub no_proxy: Vec<String>,
+    /// Whose address guard every platform has to pass. `None`: any address, for tests.
+    pub guard: Option<Net>,
 }
 
 impl Default for Settings {
@@ -58,6 +62,7 @@ impl Default for Settings {
             timeout: Duration::from_secs(30),
             proxy: None,
             no_proxy: Vec::new(),
+            guard: None,
         }
     }
 }
@@ -80,6 +85,7 @@ pub struct OauthClient {
     clock: Arc<dyn Clock>,
     transcripts: Option<Transcripts>,
     recorder: Recorder,
+    guard: Option<Net>,
 }
 
 impl fmt::Debug for OauthClient {
@@ -127,6 +133,13 @@ impl OauthClient {
                 .no_proxy(reqwest::NoProxy::from_string(&direct));
             http = http.proxy(proxy);
         }
+        if let Some(net) = &settings.guard {
+            let proxy = settings.proxy.as_ref();
+            http = http.dns_resolver(Arc::new(Guarded {
+                net: net.clone(),
+                proxy: proxy.and_then(|url| Proxy::parse(url.expose_secret()).ok()),
+            }));
+        }
         let http = http
             .build()
             .map_err(|error| SetupError::Http(error.to_string()))?;
@@ -135,6 +148,7 @@ impl OauthClient {
             clock: Arc::new(SystemClock),
             transcripts: None,
             recorder: Recorder::off(),
+            guard: settings.guard.clone(),
         })
     }
 
@@ -271,7 +285,12 @@ impl OauthClient {
 
     /// The way out for one request.
     pub(super) fn line(&self, provider: &NewCloudProvider) -> Line<'_> {
-        Line::new(&self.http, &self.recorder, provider.service)
+        Line::new(
+            &self.http,
+            &self.recorder,
+            self.guard.as_ref(),
+            provider.service,
+        )
     }
 }
 

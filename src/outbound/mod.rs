@@ -48,6 +48,8 @@ mod testing;
 mod tests;
 #[cfg(test)]
 mod tests_end;
+#[cfg(test)]
+mod tests_said;
 
 use std::{sync::Arc, time::Duration};
 

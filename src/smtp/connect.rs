@@ -12,8 +12,8 @@ use super::{
     wire::{Shared, Transport, Wire},
 };
 use crate::{
-    model::{Server, TlsMode},
-    net::Net,
+    model::{Server, TlsMode, TlsVerify},
+    net::{Net, TlsStream},
     transcript::{Protocol, Recorder, Tap},
 };
 
@@ -44,20 +44,42 @@ async fn opened(
     settings: &Settings,
     tap: &Tap,
 ) -> Result<Line, SmtpError> {
-    let tcp = net.dial(&server.host, server.port).await?;
+    let tls = match encrypted(net, server, &server.verify, settings, tap).await {
+        Err(SmtpError::Dial(error)) if error.is_untrusted() => {
+            // Who is to vouch for the certificate has to know it: a second connection that ends with
+            // its handshake finds the fingerprint.
+            let none = TlsVerify::Pinned(Vec::new());
+            let look = encrypted(net, server, &none, settings, tap).await.err();
+            let look = match &look {
+                Some(SmtpError::Dial(look)) => Some(look),
+                _ => None,
+            };
+            return Err(error.with_fingerprint(look).into());
+        }
+        other => other?,
+    };
     match server.tls {
-        TlsMode::Tls => {
-            let tls = net.tls(&server.host, &server.verify, tcp).await?;
-            tap.note("TLS stands");
-            over_tls(tap.over(tls), settings).await
-        }
-        TlsMode::StartTls => {
-            let clear = start_tls(tap.over(tcp), settings).await?;
-            let tls = net.tls(&server.host, &server.verify, clear).await?;
-            tap.note("TLS stands");
-            after_start_tls(tap.over(tls), settings).await
-        }
+        TlsMode::Tls => over_tls(tap.over(tls), settings).await,
+        TlsMode::StartTls => after_start_tls(tap.over(tls), settings).await,
     }
+}
+
+/// Dials and shakes hands, with STARTTLS where that is configured.
+async fn encrypted(
+    net: &Net,
+    server: &Server,
+    verify: &TlsVerify,
+    settings: &Settings,
+    tap: &Tap,
+) -> Result<TlsStream<Box<dyn Transport>>, SmtpError> {
+    let tcp = net.dial(&server.host, server.port).await?;
+    let stream: Box<dyn Transport> = match server.tls {
+        TlsMode::Tls => Box::new(tcp),
+        TlsMode::StartTls => Box::new(start_tls(tap.over(tcp), settings).await?),
+    };
+    let tls = net.tls(&server.host, verify, stream).await?;
+    tap.note("TLS stands");
+    Ok(tls)
 }
 
 /// Greeting and EHLO inside TLS.
