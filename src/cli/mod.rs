@@ -20,6 +20,7 @@
 
 mod account;
 mod args;
+mod calendar;
 mod client;
 mod failure;
 mod mail;

@@ -20,12 +20,14 @@
 //! # Standards
 //! RFC 5530 (IMAP response codes), RFC 3463 (enhanced status codes), RFC 6749 §5.2 (OAuth errors).
 
+mod calendar;
 mod catalogue;
 mod explain;
 mod failure;
 mod status;
 mod warning;
 
+pub use calendar::{Credential, Named, Occasion, Remark, remark};
 pub use catalogue::GraphRefusal;
 pub use explain::explain;
 pub use failure::{Context, Failure, LOST_ANSWER};

@@ -29,6 +29,7 @@
 
 mod accounts;
 mod answer;
+mod calendar;
 mod callback;
 mod contacts;
 mod guard;
@@ -97,6 +98,8 @@ pub struct Settings {
     pub started_at: Timestamp,
     /// How long a mail is tried before it expires.
     pub expire_after: Duration,
+    /// From when on a mailbox without contact is warned about.
+    pub calendar: crate::calendar::Settings,
     /// How long one request may take, the arrival of its body included.
     pub request_timeout: Duration,
 }

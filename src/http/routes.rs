@@ -13,8 +13,8 @@ use axum::{
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::{
-    Desk, accounts, callback, contacts, guard, messages, outbox, problem::ApiError, providers,
-    status,
+    Desk, accounts, calendar, callback, contacts, guard, messages, outbox, problem::ApiError,
+    providers, status,
 };
 
 /// The largest body of most routes.
@@ -57,6 +57,7 @@ pub(super) fn table() -> Vec<Route> {
         Open GET "/health/ready" => status::ready;
         Open GET "/api/cloudProviders/oauth2/{service}/callback" => callback::callback;
         Local GET "/api/status" => status::show;
+        Local GET "/api/calendar" => calendar::list;
         Local GET "/api/log-level" => status::log_level;
         Local PUT "/api/log-level" => status::set_log_level;
         Local GET "/api/cloudProviders" => providers::list;

@@ -27,12 +27,14 @@
 
 mod account;
 mod account_row;
+mod announce;
 mod check;
 mod contact;
 mod dialect;
 mod error;
 mod event;
 mod folder;
+mod freshness;
 mod grant;
 mod ingest;
 mod lane;
@@ -52,9 +54,11 @@ mod text;
 mod tx;
 mod writer;
 
+pub use announce::{Announcement, Silence};
 pub use contact::{ContactRow, ListRow};
 pub use error::{OpenError, StoreError};
 pub use folder::FolderRow;
+pub use freshness::{Contacts, FreshnessRow};
 pub use ingest::{Aside, AsideReason, IngestBatch, IngestItem, Ingested, NewMessage};
 pub use lane::LaneRow;
 pub use lease::LeaseRow;

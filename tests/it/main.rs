@@ -14,6 +14,7 @@
 )]
 
 mod application;
+mod calendar;
 mod canary;
 mod commands;
 mod faults;

@@ -106,6 +106,9 @@ pub(super) enum Command {
     /// How the daemon and its accounts are
     #[command(after_help = "Example:\n  motion-email status")]
     Status,
+    /// What comes due: secrets, certificates, sign-ins, and mailboxes' last contacts
+    #[command(after_help = "Example:\n  motion-email calendar --limit 20")]
+    Calendar(PageFlags),
     /// What was lately said between the daemon and an account's servers; secrets and mail are left out
     #[command(
         after_help = "-> is said by the daemon, <- by the server, -- is what happened around it. The number in front tells \

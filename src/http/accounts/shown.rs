@@ -6,7 +6,9 @@ use serde_json::{Map, Value};
 use crate::{
     account::AccountStatus,
     diagnosis::{LaneState, LaneStatus, Warning, account_warnings},
-    model::{Account, Action, Authentication, Backfill, RecipientState, Server, TlsVerify},
+    model::{
+        Account, Action, Authentication, Backfill, RecipientState, Server, Timestamp, TlsVerify,
+    },
 };
 
 /// An account with what its task shows and what waits in its queue.
@@ -115,6 +117,23 @@ impl ShownAccount {
             status: ShownStatus::new(account, status),
             queue: queue(counts),
         }
+    }
+}
+
+impl ShownAccount {
+    /// Fills in contacts that were written down in an earlier run or by another node.
+    pub(in crate::http) fn with_last_contact(
+        mut self,
+        inbound: Option<Timestamp>,
+        outbound: Option<Timestamp>,
+    ) -> Self {
+        for (lane, at) in [
+            (&mut self.status.inbound, inbound),
+            (&mut self.status.outbound, outbound),
+        ] {
+            lane.last_contact = lane.last_contact.take().or(at.map(Timestamp::rfc3339));
+        }
+        self
     }
 }
 

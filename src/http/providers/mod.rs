@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     diagnosis::{Context, Failure, explain},
-    model::{CloudProvider, CloudProviderId},
+    model::{CloudProvider, CloudProviderId, Grant},
     store::{CloudProviderChange, Page, Rows},
     token::TokenError,
 };
@@ -19,6 +19,7 @@ use entered::{AuthenticateBody, ProviderBody, SecretBody};
 
 use super::{
     Desk, answer,
+    calendar::{self, Warned},
     input::{Body, MaybeBody},
     problem::{ApiError, Logged},
     query::{Query, RowId},
@@ -35,13 +36,18 @@ async fn stored(desk: &Desk, id: CloudProviderId) -> Result<CloudProvider, ApiEr
     desk.store.provider_get(id).await?.ok_or(WHAT)
 }
 
-async fn shown(desk: &Desk, provider: &CloudProvider) -> Result<ShownProvider, ApiError> {
+async fn shown(desk: &Desk, provider: &CloudProvider) -> Result<Warned<ShownProvider>, ApiError> {
     let grant = desk.store.grant_get(provider.id).await?;
-    Ok(ShownProvider::new(provider, grant.as_ref()))
+    Ok(warned(desk, provider, grant.as_ref()))
+}
+
+fn warned(desk: &Desk, provider: &CloudProvider, grant: Option<&Grant>) -> Warned<ShownProvider> {
+    let row = ShownProvider::new(provider, grant);
+    calendar::of_provider(desk, row, provider, grant)
 }
 
 /// A page of providers with their grants.
-pub(super) async fn some(desk: &Desk, page: Page) -> Result<Rows<ShownProvider>, ApiError> {
+pub(super) async fn some(desk: &Desk, page: Page) -> Result<Rows<Warned<ShownProvider>>, ApiError> {
     let providers = desk.store.provider_list(page).await?;
     let grants = desk.store.grant_list().await?;
     let rows = providers
@@ -49,7 +55,7 @@ pub(super) async fn some(desk: &Desk, page: Page) -> Result<Rows<ShownProvider>,
         .iter()
         .map(|provider| {
             let grant = grants.iter().find(|grant| grant.provider == provider.id);
-            ShownProvider::new(provider, grant)
+            warned(desk, provider, grant)
         })
         .collect();
     Ok(Rows {
@@ -79,7 +85,7 @@ pub(super) async fn add(
 pub(super) async fn show(
     State(desk): State<Desk>,
     RowId(id): RowId<CloudProviderId>,
-) -> Result<Json<ShownProvider>, ApiError> {
+) -> Result<Json<Warned<ShownProvider>>, ApiError> {
     let provider = stored(&desk, id).await?;
     Ok(Json(shown(&desk, &provider).await?))
 }
@@ -88,7 +94,7 @@ pub(super) async fn change(
     State(desk): State<Desk>,
     RowId(id): RowId<CloudProviderId>,
     Body(body): Body<ProviderBody>,
-) -> Result<Json<ShownProvider>, ApiError> {
+) -> Result<Json<Warned<ShownProvider>>, ApiError> {
     let before = stored(&desk, id).await?;
     let change = entered::changed_provider(body, &before.entered)?;
     store_change(&desk, id, &change).await
@@ -98,7 +104,7 @@ async fn store_change(
     desk: &Desk,
     id: CloudProviderId,
     change: &CloudProviderChange,
-) -> Result<Json<ShownProvider>, ApiError> {
+) -> Result<Json<Warned<ShownProvider>>, ApiError> {
     let now = desk.clock.now();
     let provider = desk.store.provider_change(id, change, now).await?;
     desk.keeper.provider_changed(id);
@@ -121,7 +127,7 @@ pub(super) async fn secret(
     State(desk): State<Desk>,
     RowId(id): RowId<CloudProviderId>,
     Body(body): Body<SecretBody>,
-) -> Result<Json<ShownProvider>, ApiError> {
+) -> Result<Json<Warned<ShownProvider>>, ApiError> {
     let change = entered::new_secret(body)?;
     store_change(&desk, id, &change).await
 }

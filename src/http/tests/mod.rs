@@ -1,6 +1,7 @@
 //! The routers over a real store: one request in, one answer out.
 
 mod accounts;
+mod calendar;
 mod edge;
 mod mail;
 mod providers;
@@ -135,6 +136,7 @@ async fn office_with(change: impl FnOnce(&mut Settings)) -> Office {
         node_name: "node-1".to_owned(),
         started_at: clock.now(),
         expire_after: Duration::from_secs(86_400),
+        calendar: crate::calendar::Settings::default(),
         request_timeout: Duration::from_secs(30),
     };
     change(&mut settings);

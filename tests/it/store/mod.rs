@@ -8,6 +8,7 @@
 
 mod bench;
 mod commit_thief;
+mod due;
 mod engine;
 mod mail;
 mod private_server;
@@ -78,5 +79,9 @@ conformance!(
     rivals::callers_that_are_dropped_disturb_nobody,
     rivals::many_writers_at_once_are_all_answered,
     rivals::a_stopped_store_finishes_what_waits_and_then_is_closed,
+    due::last_contacts_only_grow_and_survive_a_crash,
+    due::the_contacts_of_ten_thousand_accounts_are_recorded_at_once,
+    due::an_announcement_is_made_once_by_whomever_and_again_after_a_wrong_clock,
+    due::a_silence_is_marked_with_its_announcement_until_it_is_over,
     engine::tables_have_only_portable_columns_and_every_table_has_a_primary_key,
 );

@@ -121,6 +121,13 @@ CREATE TABLE IF NOT EXISTS mail_accounts (
     updated_at BIGINT NOT NULL,
     UNIQUE (live_key)
 ) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+-- When the servers of an account's lanes last answered something good. No fence: a contact is true whoever writes it.
+CREATE TABLE IF NOT EXISTS lane_contacts (
+    account_id BIGINT NOT NULL PRIMARY KEY,
+    inbound_at BIGINT,
+    outbound_at BIGINT,
+    stale_since BIGINT -- the last contact before a silence that was announced and is not over
+) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 CREATE TABLE IF NOT EXISTS mail_folders (
     id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
     account_id BIGINT NOT NULL,

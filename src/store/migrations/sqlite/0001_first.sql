@@ -121,6 +121,13 @@ CREATE TABLE IF NOT EXISTS mail_accounts (
     updated_at BIGINT NOT NULL,
     UNIQUE (live_key)
 );
+-- When the servers of an account's lanes last answered something good. No fence: a contact is true whoever writes it.
+CREATE TABLE IF NOT EXISTS lane_contacts (
+    account_id BIGINT NOT NULL PRIMARY KEY,
+    inbound_at BIGINT,
+    outbound_at BIGINT,
+    stale_since BIGINT -- the last contact before a silence that was announced and is not over
+);
 CREATE TABLE IF NOT EXISTS mail_folders (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     account_id BIGINT NOT NULL,
