@@ -8,6 +8,7 @@ use super::failure::Failure;
 use super::perform::Work;
 use super::show::{first, rows};
 use super::terminal::Terminal;
+use super::word;
 
 pub(super) const PATH: &str = "/api/mail/accounts";
 
@@ -155,6 +156,10 @@ fn body(names: &Changed, login: &Login, servers: &ServerFlags) -> Map<String, Va
         ("CloudProviderId", login.provider.map(|id| json!(id))),
         ("username", login.user.as_ref().map(|text| json!(text))),
         ("delegate", login.delegate.as_ref().map(|text| json!(text))),
+        (
+            "confirmedSignedInAs",
+            login.confirm_signed_in_as.as_ref().map(|text| json!(text)),
+        ),
     ]);
     let imap = object([
         ("host", servers.imap_host.as_ref().map(|text| json!(text))),
@@ -187,14 +192,6 @@ fn object<const N: usize>(fields: [(&str, Option<Value>); N]) -> Map<String, Val
         .into_iter()
         .filter_map(|(name, value)| Some((name.to_owned(), value?)))
         .collect()
-}
-
-/// A choice as the API spells it, which is as the command line does.
-fn word(choice: impl clap::ValueEnum) -> String {
-    let value = choice.to_possible_value();
-    value
-        .map(|value| value.get_name().to_owned())
-        .unwrap_or_default()
 }
 
 fn password(

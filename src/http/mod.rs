@@ -30,6 +30,7 @@
 mod accounts;
 mod answer;
 mod callback;
+mod caller;
 mod contacts;
 mod guard;
 mod input;
@@ -40,6 +41,7 @@ mod providers;
 mod query;
 mod routes;
 mod serve;
+mod sign_in;
 mod status;
 
 #[cfg(test)]
@@ -56,6 +58,7 @@ use crate::{
     token::TokenKeeper,
 };
 
+pub use caller::Peer;
 pub use routes::{local_router, public_router};
 pub use serve::serve;
 

@@ -27,10 +27,12 @@ pub enum EventKind {
     GrantSignedIn,
     /// The platform refuses a grant: a person has to sign in again.
     GrantNeedsSignIn,
+    /// Somebody signed in who was not expected: an administrator has to confirm or discard it.
+    GrantHeld,
 }
 
 impl EventKind {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::MessageReceived,
         Self::MessagePutAside,
         Self::MessageSent,
@@ -41,6 +43,7 @@ impl EventKind {
         Self::AccountState,
         Self::GrantSignedIn,
         Self::GrantNeedsSignIn,
+        Self::GrantHeld,
     ];
 
     /// The stored and shown word.
@@ -56,6 +59,7 @@ impl EventKind {
             Self::AccountState => "account.state",
             Self::GrantSignedIn => "grant.signedIn",
             Self::GrantNeedsSignIn => "grant.needsSignIn",
+            Self::GrantHeld => "grant.held",
         }
     }
 

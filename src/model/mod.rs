@@ -16,6 +16,7 @@ mod lease;
 mod mail;
 mod outgoing;
 mod provider;
+mod sign_in;
 mod time;
 mod uid;
 
@@ -38,6 +39,9 @@ pub use outgoing::{RecipientKind, RecipientState};
 pub use provider::{
     Access, ClientCertificate, Cloud, CloudProvider, CloudService, CredentialKind, Grant,
     GrantState, NewCloudProvider, NewTokens,
+};
+pub use sign_in::{
+    HELD_FOR, HeldSignIn, Person, SignInVerdict, differing, judge_sign_in, same_name,
 };
 pub use time::{Clock, SystemClock, Timestamp};
 pub use uid::{Cursor, Generation, Uid, UidValidity};

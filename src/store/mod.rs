@@ -44,6 +44,7 @@ mod outbox;
 mod pool;
 mod provider;
 mod seal;
+mod sign_in;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -63,6 +64,7 @@ pub use outbox::{
     AttemptRow, Claimed, Enqueued, NewOutgoing, OutboxRow, Outcome, RecipientRow, Settled,
 };
 pub use provider::CloudProviderChange;
+pub use sign_in::{ConfirmedSignIn, SettledSignIn};
 pub use writer::Writer;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};

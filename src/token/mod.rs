@@ -10,7 +10,10 @@
 //! - A dead grant is not asked for again before a person signs in; a wrong client secret is not hammered,
 //!   and tried again at once when the provider is edited.
 //! - While the old access token is valid by the clock, trouble with refreshing disturbs nobody (I6).
-//! - A state is good once, for ten minutes, for the service it was made for.
+//! - A state is good once, for ten minutes, for the service it was made for and, where the answer is pasted,
+//!   for the provider and the caller.
+//! - Tokens of somebody else than expected are used by nobody before an administrator confirms who signed
+//!   in; a grant never changes hands unless a sign-in was begun for that, and confirmed.
 //!
 //! # When things fail
 //! - [`TokenError`] and [`SignInError`] say who acts next. Passing trouble waits from 5 seconds, doubling, to
@@ -25,6 +28,7 @@
 //! # Standards
 //! RFC 6749 §6 (refreshing), RFC 7636 (PKCE), RFC 9207 (issuer), RFC 9700 (rotation, state).
 
+mod adopt;
 mod callback;
 mod error;
 mod flow;
@@ -35,15 +39,18 @@ mod round;
 mod slot;
 mod waits;
 
+pub use adopt::{ConfirmError, SignedIn};
 pub use callback::{CallbackQuery, Refused};
 pub use error::{SignInError, TokenError};
-pub use flow::{SignIn, SignedIn};
+pub use flow::SignIn;
 pub use keeper::{Settings, Token, TokenKeeper};
 pub use life::{Freshness, freshness};
 pub use waits::Waits;
 
 #[cfg(test)]
 mod bench;
+#[cfg(test)]
+mod held_tests;
 #[cfg(test)]
 mod keeper_tests;
 #[cfg(test)]

@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use super::{Token, TokenError, keeper::Inner, life::Life, slot::Slot};
 use crate::{
-    model::{FailureClass, Grant, GrantState, NewCloudProvider, NewTokens, fail_point},
-    oauth::{Answer, OauthError},
+    model::{FailureClass, Grant, GrantState, NewCloudProvider, NewTokens, Person, fail_point},
+    oauth::{Answer, Identity, OauthError},
     store::StoreError,
 };
 
@@ -118,7 +118,7 @@ async fn keep(
         scopes: answer.scopes.or_else(|| grant.scopes.clone()),
         signed_in_as: answer
             .identity
-            .map(|identity| identity.user_name)
+            .and_then(|identity| still_theirs(grant, identity))
             .or_else(|| grant.signed_in_as.clone()),
         // A refresh changes nothing of who the grant is pinned to.
         tenant_id: None,
@@ -142,6 +142,22 @@ async fn keep(
         Ok(false) => None,
         Err(error) => Some(Err(error.into())),
     }
+}
+
+/// The user name in a refresh's answer, unless it is somebody else's than the grant's. The tokens are kept
+/// all the same: the old refresh token is used up, so throwing the new one away would end the grant.
+fn still_theirs(grant: &Grant, identity: Identity) -> Option<String> {
+    let arriving = Person {
+        user_name: Some(identity.user_name),
+        tenant_id: identity.tenant_id,
+        object_id: identity.object_id,
+    };
+    if let Some(pinned) = grant.person().filter(|pinned| !pinned.is(&arriving)) {
+        let (provider, pinned, arriving) = (grant.provider, pinned.user_name, arriving.user_name);
+        warn!(%provider, pinned, arriving, "a refresh was answered for somebody else than who signed in: sign in again");
+        return None;
+    }
+    arriving.user_name
 }
 
 /// Records that the platform gave no tokens. The grant stays good unless only a new sign-in can help.

@@ -54,6 +54,12 @@ impl TokenKeeper {
             }
             Err(error) => warn!(%error, "grants could not be looked at"),
         }
+        let now = self.inner.clock.now();
+        match self.inner.store.held_sign_in_expire(now).await {
+            Ok(0) => {}
+            Ok(dropped) => warn!(dropped, "dropped sign-ins that nobody confirmed in time"),
+            Err(error) => warn!(%error, "held sign-ins could not be looked at"),
+        }
     }
 
     /// Starts the refreshes whose time has come; says when the next one's will.
