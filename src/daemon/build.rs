@@ -16,7 +16,7 @@ use crate::{
     outbound,
     store::{NodeRow, Store, Writer},
     supervisor,
-    token::TokenKeeper,
+    token::{self, TokenKeeper},
 };
 
 /// Everything, built and not yet running.
@@ -68,7 +68,10 @@ impl Daemon {
             oauth,
             node.id.clone(),
             Arc::clone(&clock),
-            config.token(),
+            token::Settings {
+                home: data_dir.home.clone(),
+                ..config.token()
+            },
         );
         let supervisor = supervisor::Handle::default();
         let listen = |what: String| move |source| StartError::Listen { what, source };

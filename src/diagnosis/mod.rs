@@ -20,7 +20,9 @@
 mod explain;
 mod failure;
 mod status;
+mod warning;
 
 pub use explain::explain;
 pub use failure::{Context, Failure};
 pub use status::{Diagnosis, LaneExit, LaneState, LaneStatus};
+pub use warning::{Warning, account_warnings, server_warning, warn_of_server};

@@ -9,7 +9,7 @@ use crate::{
     diagnosis::{Context, Failure, explain},
     model::HeldSignIn,
     oauth::OauthError,
-    token::{SignInError, SignedIn},
+    token::{DeviceSignIn, DeviceState, SignInError, SignedIn},
 };
 
 use super::problem::ApiError;
@@ -48,6 +48,27 @@ pub(super) fn outcome(signed_in: &SignedIn) -> Value {
         "signedInAs": signed_in.signed_in_as,
         "heldSignIn": signed_in.held.as_ref().map(ShownHeld::new),
     })
+}
+
+/// A sign-in by code, for the person and for who waits for it.
+pub(super) fn by_code(device: &DeviceSignIn) -> Value {
+    let mut shown = match &device.state {
+        DeviceState::Waiting => json!({ "state": "waiting" }),
+        DeviceState::Done(signed_in) => outcome(signed_in),
+        DeviceState::Failed(error) => {
+            let (_, what, next) = words(error);
+            json!({ "state": "failed", "code": error.code(), "what": what, "next": next })
+        }
+    };
+    if let Some(fields) = shown.as_object_mut() {
+        fields.extend([
+            ("userCode".to_owned(), json!(device.user_code)),
+            ("verificationUri".to_owned(), json!(device.verification_uri)),
+            ("message".to_owned(), json!(device.message)),
+            ("expiresAt".to_owned(), json!(device.expires_at.rfc3339())),
+        ]);
+    }
+    shown
 }
 
 /// Who signed in and who was expected.
@@ -179,6 +200,16 @@ pub(super) fn words(error: &SignInError) -> (StatusCode, String, String) {
             format!("The pasted address is not the one that the sign-in ends at, which begins with {expected}."),
             "Copy the whole address from the browser's address bar after the sign-in, or use Authenticate again.",
         ),
+        SignInError::DeviceExpired => (
+            StatusCode::CONFLICT,
+            "Nobody typed the code in time.".to_owned(),
+            "Use Authenticate again for a new code and sign in before its time is over.",
+        ),
+        SignInError::TooMany => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Too many sign-ins by code wait for a person already.".to_owned(),
+            "Finish one of them, or wait until one is over; then use Authenticate again.",
+        ),
         SignInError::OtherProvider => (
             StatusCode::BAD_REQUEST,
             "This sign-in was begun for another cloud provider.".to_owned(),
@@ -224,6 +255,8 @@ mod tests {
             SignInError::OtherIssuer,
             SignInError::OtherCaller,
             SignInError::OtherProvider,
+            SignInError::DeviceExpired,
+            SignInError::TooMany,
             SignInError::NoRefreshToken,
             SignInError::ApplicationAccess,
             SignInError::Nameless,

@@ -40,12 +40,12 @@ pub async fn connect(
     let tcp = net.dial(&server.host, server.port).await?;
     match server.tls {
         TlsMode::Tls => {
-            let tls = net.tls(&server.host, server.verify, tcp).await?;
+            let tls = net.tls(&server.host, &server.verify, tcp).await?;
             Greeted::over(Box::new(tls), settings).await
         }
         TlsMode::StartTls => {
             let plain = start_tls(Box::new(tcp), settings).await?;
-            let tls = net.tls(&server.host, server.verify, plain).await?;
+            let tls = net.tls(&server.host, &server.verify, plain).await?;
             // There is no second greeting.
             Greeted::ask(Wire::new(Box::new(tls)), settings).await
         }

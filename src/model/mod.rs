@@ -16,13 +16,14 @@ mod lease;
 mod mail;
 mod outgoing;
 mod provider;
+mod proxy;
 mod sign_in;
 mod time;
+mod trust;
 mod uid;
 
 pub use account::{
     Account, AccountKey, Authentication, Backfill, LaneName, NewAccount, Server, Service, TlsMode,
-    TlsVerify,
 };
 pub use address::{EmailAddress, InvalidAddress};
 pub use backoff::Backoff;
@@ -40,8 +41,10 @@ pub use provider::{
     Access, ClientCertificate, Cloud, CloudProvider, CloudService, CredentialKind, Grant,
     GrantState, NewCloudProvider, NewTokens,
 };
+pub use proxy::{InvalidProxy, Proxy, ProxyChoice, ProxyScheme};
 pub use sign_in::{
     HELD_FOR, HeldSignIn, Person, SignInVerdict, differing, judge_sign_in, same_name,
 };
 pub use time::{Clock, SystemClock, Timestamp};
+pub use trust::{Fingerprint, TlsVerify};
 pub use uid::{Cursor, Generation, Uid, UidValidity};

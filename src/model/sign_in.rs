@@ -19,22 +19,24 @@ pub struct Person {
 }
 
 impl Person {
-    /// The same person: by the directory's ids where both are known, else by name.
+    /// Whether `other` is the person that a grant is pinned to as `self`: by the directory's ids where
+    /// `self` has them, which `other` must then have too; by name where there was no id to pin.
     pub fn is(&self, other: &Self) -> bool {
-        fn both<'a>(
-            one: &'a Option<String>,
-            other: &'a Option<String>,
-        ) -> Option<(&'a str, &'a str)> {
-            one.as_deref().zip(other.as_deref())
+        fn fits(pinned: &Option<String>, found: &Option<String>) -> bool {
+            match (pinned, found) {
+                (None, _) => true,
+                (Some(pinned), Some(found)) => pinned.trim().eq_ignore_ascii_case(found.trim()),
+                (Some(_), None) => false,
+            }
         }
-        let same_tenant = both(&self.tenant_id, &other.tenant_id)
-            .is_none_or(|(one, other)| one.eq_ignore_ascii_case(other));
-        let same = match both(&self.object_id, &other.object_id) {
-            Some((one, other)) => one.eq_ignore_ascii_case(other),
-            None => both(&self.user_name, &other.user_name)
-                .is_some_and(|(one, other)| same_name(one, other)),
+        let same = match &self.object_id {
+            Some(_) => fits(&self.object_id, &other.object_id),
+            None => self
+                .user_name
+                .as_deref()
+                .is_some_and(|name| other.is_called(name)),
         };
-        same && same_tenant
+        same && fits(&self.tenant_id, &other.tenant_id)
     }
 
     /// Whether they are called so.
@@ -233,9 +235,11 @@ mod tests {
             false,
             refuse(),
         );
-        // Without an id the name counts.
-        check(&person("Anna@X", ""), Some(&anna), &[], &[], false, adopt());
-        check(&person("bob@x", ""), Some(&anna), &[], &[], false, refuse());
+        // What was pinned by name only counts by name; who comes without the pinned id is somebody else.
+        let by_name = person("anna@x", "");
+        check(&anna, Some(&by_name), &[], &[], false, adopt());
+        check(&bob, Some(&by_name), &[], &[], false, refuse());
+        check(&by_name, Some(&anna), &[], &[], false, refuse());
         // Nobody is named.
         check(&person("", ""), None, &[], &[], false, adopt());
         check(

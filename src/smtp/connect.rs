@@ -26,12 +26,12 @@ pub async fn connect(net: &Net, server: &Server, settings: &Settings) -> Result<
     let tcp = net.dial(&server.host, server.port).await?;
     match server.tls {
         TlsMode::Tls => {
-            let tls = net.tls(&server.host, server.verify, tcp).await?;
+            let tls = net.tls(&server.host, &server.verify, tcp).await?;
             over_tls(tls, settings).await
         }
         TlsMode::StartTls => {
             let clear = start_tls(tcp, settings).await?;
-            let tls = net.tls(&server.host, server.verify, clear).await?;
+            let tls = net.tls(&server.host, &server.verify, clear).await?;
             after_start_tls(tls, settings).await
         }
     }

@@ -26,6 +26,7 @@
 //! RFC 9051 §2.3.1.1 (UIDs), RFC 5322 §3.6.4 (threading by Message-ID).
 
 mod account;
+mod account_row;
 mod check;
 mod contact;
 mod dialect;
@@ -44,6 +45,7 @@ mod outbox;
 mod pool;
 mod provider;
 mod seal;
+mod sealed;
 mod sign_in;
 #[cfg(test)]
 mod tests;

@@ -144,7 +144,7 @@ impl Step for Settle {
     async fn apply(&self, tx: &mut Tx) -> Result<SettledSignIn, StoreError> {
         let (before, confirmed) = pinned(tx, self.provider).await?;
         let expected = expected(tx, self.provider).await?;
-        let mut person = self.tokens.person();
+        let person = self.tokens.person();
         let verdict = judge_sign_in(
             &person,
             before.as_ref(),
@@ -154,17 +154,7 @@ impl Step for Settle {
         );
         match verdict {
             SignInVerdict::Adopt => {
-                // Who comes without an id again keeps the one that is known.
-                if let Some(before) = before.as_ref().filter(|before| before.is(&person)) {
-                    person.object_id = person.object_id.or_else(|| before.object_id.clone());
-                    person.tenant_id = person.tenant_id.or_else(|| before.tenant_id.clone());
-                }
-                let tokens = NewTokens {
-                    tenant_id: person.tenant_id.clone(),
-                    object_id: person.object_id.clone(),
-                    ..self.tokens.clone()
-                };
-                let sealed = Sealed::new(&self.keys, self.provider, &tokens, self.now);
+                let sealed = Sealed::new(&self.keys, self.provider, &self.tokens, self.now);
                 let remembered = remembered(&person, before.as_ref(), confirmed, expected);
                 let grant = adopt(tx, &self.keys, &sealed, &remembered).await?;
                 forget(tx, self.provider).await?;

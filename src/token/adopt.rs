@@ -9,7 +9,7 @@ use tracing::{info, warn};
 use super::{SignInError, Token, TokenKeeper, keeper::Inner, life::Life};
 use crate::{
     model::{CloudProviderId, Grant, HeldSignIn, NewCloudProvider, NewTokens, Person, Timestamp},
-    oauth::{Answer, missing_scope},
+    oauth::{Answer, missing_scopes},
     store::{ConfirmedSignIn, SettledSignIn, StoreError},
 };
 
@@ -124,11 +124,10 @@ pub(super) async fn settle(
     if !refreshes {
         return Err(SignInError::NoRefreshToken);
     }
-    let missing = missing_scope(entered, answer.scopes.as_deref());
-    if let Some(scope) = missing.map_err(SignInError::Exchange)? {
-        return Err(SignInError::ScopeMissing {
-            scopes: vec![scope],
-        });
+    let scopes = missing_scopes(entered, answer.scopes.as_deref());
+    let scopes = scopes.map_err(SignInError::Exchange)?;
+    if !scopes.is_empty() {
+        return Err(SignInError::ScopeMissing { scopes });
     }
     let person = answer.identity.map(|identity| Person {
         user_name: Some(identity.user_name),

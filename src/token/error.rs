@@ -112,6 +112,12 @@ pub enum SignInError {
         /// Its description; may be empty.
         description: String,
     },
+    /// Nobody typed the code in time.
+    #[error("nobody signed in before the code's time was over")]
+    DeviceExpired,
+    /// Too many sign-ins by code wait for a person.
+    #[error("too many sign-ins by code wait for a person")]
+    TooMany,
     /// The provider opens mailboxes in the application's own name: nobody signs in.
     #[error("the cloud provider uses the application's own access, so nobody signs in")]
     ApplicationAccess,
@@ -176,6 +182,8 @@ impl SignInError {
             Self::OtherIssuer => "sign_in_other_issuer",
             Self::OtherCaller => "sign_in_other_caller",
             Self::Refused { .. } => "sign_in_refused",
+            Self::DeviceExpired => "sign_in_code_expired",
+            Self::TooMany => "sign_in_too_many",
             Self::ApplicationAccess => "sign_in_not_needed",
             Self::NotBegun(_) => "sign_in_not_begun",
             Self::OtherAddress { .. } => "sign_in_other_address",
@@ -196,7 +204,7 @@ impl SignInError {
         match self {
             Self::Exchange(error) | Self::NotBegun(error) => error.class(),
             Self::Store(error) => error.class(),
-            Self::Interrupted => FailureClass::RetryLater,
+            Self::Interrupted | Self::TooMany => FailureClass::RetryLater,
             Self::Malformed { .. }
             | Self::StateUnknown
             | Self::StateUsed
@@ -207,6 +215,7 @@ impl SignInError {
             | Self::Refused { .. }
             | Self::NoRefreshToken
             | Self::ScopeMissing { .. }
+            | Self::DeviceExpired
             | Self::ApplicationAccess
             | Self::OtherAddress { .. }
             | Self::OtherProvider

@@ -8,7 +8,7 @@ use url::Url;
 use super::{CallbackQuery, SignInError, SignedIn, TokenKeeper, adopt::settle, keeper::Inner};
 use crate::{
     model::{Access, CloudProvider, CloudProviderId, CloudService, NewCloudProvider, Timestamp},
-    oauth::{SignInSecrets, authorize_url, issuer_matches},
+    oauth::{Answer, Credential, OauthError, SignInSecrets, authorize_url, issuer_matches},
     store::{NewOauthState, OauthState, TakenState},
 };
 
@@ -230,12 +230,44 @@ async fn exchange(
             error: refused.error.clone(),
             description: refused.description.clone(),
         })?;
-    let answer = keeper
-        .oauth
-        .exchange_code(&row.entered, code, &state.verifier, &state.redirect_uri)
-        .await
-        .map_err(SignInError::Exchange)?;
+    let answer = redeem(keeper, &row.entered, code, &state).await;
+    let answer = answer.map_err(SignInError::Exchange)?;
     settle(keeper, row.id, &row.entered, answer, state.new_identity).await
+}
+
+/// Redeems the code with each credential in turn while the platform refuses them: a refused application
+/// has not spent the code.
+async fn redeem(
+    keeper: &Inner,
+    entered: &NewCloudProvider,
+    code: &SecretString,
+    state: &OauthState,
+) -> Result<Answer, OauthError> {
+    let mut credentials = credentials(entered).into_iter().peekable();
+    loop {
+        let answer = keeper.oauth.exchange_code(
+            entered,
+            credentials.next().unwrap_or(Credential::None),
+            code,
+            &state.verifier,
+            &state.redirect_uri,
+        );
+        match answer.await {
+            Err(error) if error.refuses_client() && credentials.peek().is_some() => {
+                warn!(provider = entered.name, %error, "the identity platform refuses a credential, the next one is tried");
+            }
+            answered => return answered,
+        }
+    }
+}
+
+/// What the application can prove itself with, in order of use; empty where it has nothing.
+pub(super) fn credentials(entered: &NewCloudProvider) -> Vec<Credential<'_>> {
+    let kinds = entered.credentials();
+    kinds
+        .into_iter()
+        .map(|kind| Credential::of(entered, kind))
+        .collect()
 }
 
 /// The address as pasted: what a terminal or a mail put into it is taken out.

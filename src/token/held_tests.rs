@@ -17,7 +17,7 @@ use super::{
 use crate::{
     model::{
         Account, AccountKey, Authentication, Backfill, Clock, EmailAddress, GrantState, NewAccount,
-        Server, Service, TlsMode,
+        ProxyChoice, Server, Service, TlsMode,
     },
     oauth::scripted::{Platform, Reply},
 };
@@ -69,6 +69,7 @@ impl Bench {
             imap: server.clone(),
             smtp: server,
             backfill: Backfill::None,
+            proxy: ProxyChoice::default(),
         };
         self.store.account_add(&new, now).await.unwrap()
     }

@@ -26,23 +26,33 @@
 //! Accounts, lanes, HTTP. Other nodes only through the grant's holder in the store.
 //!
 //! # Standards
-//! RFC 6749 §6 (refreshing), RFC 7636 (PKCE), RFC 9207 (issuer), RFC 9700 (rotation, state).
+//! RFC 6749 §6 (refreshing), RFC 7636 (PKCE), RFC 8628 (sign-in by code), RFC 9207 (issuer), RFC 9700 (rotation, state).
 
 mod adopt;
 mod callback;
+mod commit;
+mod device;
 mod error;
 mod flow;
+mod issuer;
+mod journal;
+mod judge;
 mod keeper;
 mod life;
+mod record;
 mod refresh;
+mod replay;
+mod request;
 mod round;
 mod slot;
 mod waits;
 
 pub use adopt::{ConfirmError, SignedIn};
 pub use callback::{CallbackQuery, Refused};
+pub use device::{DeviceSignIn, DeviceState};
 pub use error::{SignInError, TokenError};
 pub use flow::SignIn;
+pub use issuer::Limits;
 pub use keeper::{Settings, Token, TokenKeeper};
 pub use life::{Freshness, freshness};
 pub use waits::Waits;
@@ -50,7 +60,11 @@ pub use waits::Waits;
 #[cfg(test)]
 mod bench;
 #[cfg(test)]
+mod fleet_tests;
+#[cfg(test)]
 mod held_tests;
+#[cfg(test)]
+mod journal_tests;
 #[cfg(test)]
 mod keeper_tests;
 #[cfg(test)]

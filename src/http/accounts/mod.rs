@@ -2,6 +2,7 @@
 
 mod entered;
 mod identity;
+mod server;
 mod shown;
 
 use axum::{Json, extract::State, http::StatusCode, response::Response};

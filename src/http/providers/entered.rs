@@ -1,12 +1,12 @@
 //! What a caller enters for a cloud provider, checked. Pure.
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde::Deserialize;
 use url::{Host, Url};
 
 use crate::{
     model::{Access, ClientCertificate, Cloud, CloudService, NewCloudProvider, Timestamp},
-    oauth::{OauthError, endpoints},
+    oauth::{OauthError, check_certificate, endpoints},
     store::CloudProviderChange,
 };
 
@@ -14,9 +14,6 @@ use super::super::{
     input::{Given, Problems, Unknown},
     problem::ApiError,
 };
-
-/// Longest certificate and private key, each.
-const PEM: usize = 64 * 1024;
 
 /// The body of a new cloud provider, and of a change to one.
 #[derive(Default, Deserialize)]
@@ -359,9 +356,9 @@ fn certificate(
 }
 
 /// Why a certificate or its key cannot be used.
-fn unusable_certificate(entered: &ClientCertificate, _now: Timestamp) -> Option<String> {
-    let long = entered.certificate.len() > PEM || entered.private_key.expose_secret().len() > PEM;
-    long.then(|| "is longer than 64 KiB".to_owned())
+fn unusable_certificate(entered: &ClientCertificate, now: Timestamp) -> Option<String> {
+    let error = check_certificate(entered, now).err()?;
+    Some(format!("cannot be used: {error}"))
 }
 
 fn matching_kind(problems: &mut Problems, service: Option<CloudService>, kind: Option<String>) {

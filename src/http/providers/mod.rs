@@ -13,7 +13,7 @@ use crate::{
 };
 
 pub(super) use shown::{GrantAnswer, ShownProvider};
-pub(super) use sign_in::{authenticate, confirm, discard, redirected};
+pub(super) use sign_in::{authenticate, begin_device, confirm, device, discard, redirected};
 
 use entered::{ProviderBody, SecretBody};
 
@@ -74,6 +74,7 @@ pub(super) async fn add(
     let now = desk.clock.now();
     let new = entered::new_provider(body, now, |service| desk.settings.callback(service))?;
     let provider = desk.store.provider_add(&new, now).await?;
+    desk.keeper.provider_changed(provider.id);
     desk.supervisor.look();
     let location = format!("/api/cloudProviders/{}", provider.id);
     Ok(answer::created(&location, shown(&desk, &provider).await?))

@@ -17,7 +17,7 @@ use super::{
         input::{Body, Given, MaybeBody, Problems, Unknown},
         problem::ApiError,
         query::RowId,
-        sign_in::outcome,
+        sign_in::{by_code, outcome},
     },
     ShownProvider, WHAT, shown, stored,
 };
@@ -93,6 +93,44 @@ pub(in crate::http) async fn redirected(
 fn settled(desk: &Desk, signed_in: &SignedIn) -> Json<Value> {
     desk.supervisor.look();
     Json(outcome(signed_in))
+}
+
+/// The body of a sign-in by code.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(in crate::http) struct DeviceBody {
+    new_identity: Given<bool>,
+    #[serde(flatten)]
+    unknown: Unknown,
+}
+
+/// Begins a sign-in by code: what a person types where. It goes on whoever goes away.
+pub(in crate::http) async fn begin_device(
+    State(desk): State<Desk>,
+    RowId(id): RowId<CloudProviderId>,
+    MaybeBody(body): MaybeBody<DeviceBody>,
+) -> Result<Json<Value>, ApiError> {
+    stored(&desk, id).await?;
+    let mut problems = Problems::default();
+    problems.unknown("", &body.unknown);
+    let new_identity = problems.optional("newIdentity", body.new_identity);
+    problems.done()?;
+    let new_identity = new_identity.unwrap_or(false);
+    let begun = desk.keeper.begin_device_sign_in(id, new_identity).await?;
+    Ok(Json(by_code(&begun)))
+}
+
+/// Where the sign-in by code stands.
+pub(in crate::http) async fn device(
+    State(desk): State<Desk>,
+    RowId(id): RowId<CloudProviderId>,
+) -> Result<Json<Value>, ApiError> {
+    stored(&desk, id).await?;
+    let device = desk.keeper.device_sign_in(id);
+    let device = device.ok_or(ApiError::NotFound {
+        what: "sign-in by code (none was begun since the daemon started)",
+    })?;
+    Ok(Json(by_code(&device)))
 }
 
 /// The body of an administrator's word for a held sign-in.
