@@ -193,7 +193,8 @@ mod tests {
     /// Bad input 59.
     #[test]
     fn a_host_is_letters_digits_hyphens_underscores_and_dots() {
-        let longest = [&"a".repeat(63)[..]; 3].join(".");
+        let label = "a".repeat(63);
+        let longest = [label.as_str(); 3].join(".");
         for good in [
             "a",
             "a.",
