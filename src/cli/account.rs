@@ -57,7 +57,7 @@ pub(super) async fn perform(
                     ("NAME", &["/name"]),
                     ("ADDRESS", &["/address"]),
                     ("SERVICE", &["/service"]),
-                    ("PAUSED", &["/paused"]),
+                    ("STATE", &["/status/state"]),
                     ("INBOUND", &["/status/inbound/state"]),
                     ("OUTBOUND", &["/status/outbound/state"]),
                 ],

@@ -51,7 +51,7 @@ mod transport;
 mod wire;
 
 pub use answer::Answer;
-pub use certificate::{CertificateError, CertificateFacts, check_certificate};
+pub use certificate::{CertificateError, CertificateFacts, certificate_facts, check_certificate};
 pub use client::{OauthClient, Settings, SetupError};
 pub use clouds::{Hosts, hosts};
 pub use credential::Credential;

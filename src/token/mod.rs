@@ -60,6 +60,8 @@ pub use waits::Waits;
 #[cfg(test)]
 mod bench;
 #[cfg(test)]
+mod device_tests;
+#[cfg(test)]
 mod fleet_tests;
 #[cfg(test)]
 mod held_tests;

@@ -55,8 +55,10 @@ pub(in crate::cli) enum ProviderCommand {
     /// Let a person sign in: prints the address to open, then waits until it is done
     #[command(
         after_help = "Where no browser can call this server back, use --paste: the sign-in ends at an address that does not \
-        answer, and that address is pasted here. Somebody else than the accounts expect is held until it is confirmed.\n\n\
+        answer, and that address is pasted here; or --device, which shows a code to type at the platform's page (Microsoft; the \
+        app registration must allow public client flows). Somebody else than the accounts expect is held until it is confirmed.\n\n\
         Example:\n  motion-email provider authenticate 1\n  motion-email provider authenticate 1 --paste\n  \
+        motion-email provider authenticate 1 --device\n  \
         motion-email provider authenticate 1 --login-hint anna@example.com --new-identity"
     )]
     Authenticate(Authenticate),
@@ -99,6 +101,9 @@ pub(in crate::cli) struct Authenticate {
     /// Paste the address that the browser ends at, for servers that no browser can call back
     #[arg(long, conflicts_with = "no_wait")]
     pub(in crate::cli) paste: bool,
+    /// Show a code that the person types on any computer; nobody has to call this server back
+    #[arg(long, conflicts_with_all = ["paste", "login_hint"])]
+    pub(in crate::cli) device: bool,
     /// Print the address and do not wait (as with --json)
     #[arg(long)]
     pub(in crate::cli) no_wait: bool,

@@ -32,6 +32,9 @@ pub(super) async fn authenticate(
     work: &mut Work<'_, '_>,
 ) -> Result<(), Failure> {
     let path = format!("{PATH}/{}", wish.id);
+    if wish.device {
+        return by_code(&path, &wish, work).await;
+    }
     let grant_path = format!("{path}/grant");
     let before = work.client.get(&grant_path, &[]).await?;
     let mut body = Map::new();
@@ -101,6 +104,78 @@ async fn paste(
     }
 }
 
+/// The person types a code at the platform's page; the daemon asks whether they have, also after we are gone.
+async fn by_code(path: &str, wish: &Authenticate, work: &mut Work<'_, '_>) -> Result<(), Failure> {
+    let path_of_code = format!("{path}/device");
+    let body = if wish.new_identity {
+        json!({"newIdentity": true})
+    } else {
+        json!({})
+    };
+    let begun = work.client.post(&path_of_code, body).await?;
+    if work.json {
+        return work.raw_json(&begun);
+    }
+    let (code, page) = (
+        first(&begun, &["/userCode"]),
+        first(&begun, &["/verificationUri"]),
+    );
+    writeln!(
+        work.terminal.out,
+        "Open {page} in a browser on any computer, type the code\n\n    {code}\n\nand sign in before {}.\n",
+        first(&begun, &["/expiresAt"])
+    )?;
+    work.terminal.out.flush()?;
+    if wish.no_wait {
+        return Ok(());
+    }
+    let since = Instant::now();
+    let mut told = 0;
+    loop {
+        let now = work.client.get(&path_of_code, &[]).await?;
+        match text_at(&now, "/state").as_deref() {
+            Some("waiting") if text_at(&now, "/userCode") == text_at(&begun, "/userCode") => {}
+            Some("signed_in") => {
+                progress(work, "code", None)?;
+                return signed_in(&now, work);
+            }
+            Some("held") => {
+                progress(work, "code", None)?;
+                let held = now.get("heldSignIn").cloned().unwrap_or_default();
+                return ask(path, &held, work).await;
+            }
+            Some("failed") => {
+                progress(work, "code", None)?;
+                let (what, next) = (first(&now, &["/what"]), first(&now, &["/next"]));
+                return Err(Failure::Nothing(format!("{what} {next}")));
+            }
+            _ => {
+                progress(work, "code", None)?;
+                return Err(Failure::Later(
+                    "Another sign-in was begun for this cloud provider meanwhile.".to_owned(),
+                ));
+            }
+        }
+        tell(work, "code", since, &mut told)?;
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// A person sees the seconds pass, a log gets a line now and then.
+fn tell(
+    work: &mut Work<'_, '_>,
+    what: &str,
+    since: Instant,
+    told: &mut u64,
+) -> Result<(), Failure> {
+    let seconds = since.elapsed().as_secs();
+    if work.terminal.person.follows || seconds >= *told + 30 || *told == 0 {
+        *told = seconds.max(1);
+        progress(work, what, Some(seconds))?;
+    }
+    Ok(())
+}
+
 /// Looks at the grant until somebody has signed in.
 async fn wait(
     path: &str,
@@ -125,12 +200,7 @@ async fn wait(
             }
             Seen::Nothing => {}
         }
-        let seconds = begun.elapsed().as_secs();
-        // A person sees the seconds pass, a log gets a line now and then.
-        if work.terminal.person.follows || seconds >= told + 30 || told == 0 {
-            told = seconds.max(1);
-            progress(work, "sign-in", Some(seconds))?;
-        }
+        tell(work, "sign-in", begun, &mut told)?;
         tokio::time::sleep(LOOK_EVERY).await;
     }
     progress(work, "sign-in", None)?;

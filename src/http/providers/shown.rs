@@ -3,7 +3,10 @@
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
-use crate::model::{CloudProvider, Grant, GrantState, HeldSignIn, Timestamp};
+use crate::{
+    model::{CloudProvider, Grant, GrantState, HeldSignIn, Timestamp},
+    oauth::certificate_facts,
+};
 
 use super::{super::sign_in::ShownHeld, warnings::warnings};
 
@@ -94,10 +97,14 @@ impl ShownProvider {
             client_secret_expires_at: time(entered.client_secret_expires_at),
             has_second_secret: there(&entered.second_secret),
             second_secret_expires_at: time(entered.second_secret_expires_at),
-            certificate: entered.certificate.as_ref().map(|_| ShownCertificate {
-                thumbprint: None,
-                subject: None,
-                not_after: None,
+            certificate: entered.certificate.as_ref().map(|certificate| {
+                // Checked when it was entered: what cannot be read any more is shown without its facts.
+                let facts = certificate_facts(certificate).ok();
+                ShownCertificate {
+                    thumbprint: facts.as_ref().map(|facts| facts.thumbprint.clone()),
+                    subject: facts.as_ref().map(|facts| facts.subject.clone()),
+                    not_after: facts.map(|facts| facts.not_after.rfc3339()),
+                }
             }),
             redirect_uri: entered.redirect_uri.clone(),
             authority: entered.authority.clone(),
