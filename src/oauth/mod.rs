@@ -63,6 +63,9 @@ pub use scopes::missing_scopes;
 pub use sign_in::{SignInSecrets, authorize_url, issuer_matches};
 
 #[cfg(test)]
+pub(crate) use certificate::tests::example as certificate_example;
+
+#[cfg(test)]
 mod client_tests;
 #[cfg(test)]
 mod device_tests;

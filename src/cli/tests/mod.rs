@@ -3,3 +3,4 @@
 mod commands;
 mod fake;
 mod grammar;
+mod sign_in;

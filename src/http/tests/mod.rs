@@ -4,6 +4,7 @@ mod accounts;
 mod edge;
 mod mail;
 mod providers;
+mod sign_in;
 
 use std::{sync::Arc, time::Duration};
 
