@@ -132,6 +132,7 @@ async fn a_person_signs_in_and_lanes_get_the_token_at_once() {
 
 #[tokio::test]
 async fn a_state_is_good_once_for_ten_minutes_and_for_who_began() {
+    // Bad input 61: wrong state, state of another session, 11 minutes old, used twice.
     let bench = Bench::new(Platform::start(|_, _| tokens(|_| ())).await).await;
     let keeper = bench.keeper();
     let code = async |back: CallbackQuery| {
@@ -157,6 +158,7 @@ async fn a_state_is_good_once_for_ten_minutes_and_for_who_began() {
 
 #[tokio::test]
 async fn mixed_up_answers_are_refused_before_the_code_goes_anywhere() {
+    // Bad input 61: `iss` of another issuer.
     let error = check(
         tokens(|_| ()),
         CloudService::Google,

@@ -4,6 +4,95 @@ use serde_json::{Value, json};
 
 use super::fake::{Answer, Fake, json_answer};
 
+#[test]
+fn a_provider_is_added_with_a_secret_from_standard_input() {
+    let fake = Fake::start(vec![json_answer(
+        "POST /api/cloudProviders",
+        201,
+        json!({"id": 4, "redirectUri": "https://m/cb"}),
+    )]);
+    let ran = fake.cli_with(
+        &[
+            "provider",
+            "add",
+            "--name",
+            "N",
+            "--service",
+            "Microsoft",
+            "--type",
+            "Outlook365",
+            "--application-id",
+            "A",
+            "--tenant-id",
+            "T",
+            "--client-secret-file",
+            "-",
+            "--redirect-uri",
+            "https://m/cb",
+            "--authority",
+            "https://a",
+            "--scope-host",
+            "https://s",
+        ],
+        " s e-cret \n",
+        false,
+    );
+    assert_eq!(
+        ran.out,
+        "Added cloud provider 4.\nIts redirect URI, which has to be registered with the application: https://m/cb\n\
+         Next: motion-email provider authenticate 4\n"
+    );
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    let body = json!({"name": "N", "service": "microsoft", "type": "Outlook365", "applicationId": "A", "tenantId": "T",
+        "clientSecret": " s e-cret ", "redirectUri": "https://m/cb", "authority": "https://a", "scopeHost": "https://s"});
+    assert_eq!(
+        fake.asked(),
+        [("POST /api/cloudProviders".to_owned(), body)]
+    );
+}
+
+#[test]
+fn signing_in_prints_the_address_and_waits_for_the_grant() {
+    let script = || {
+        vec![
+            json_answer(
+                "GET /api/cloudProviders/4/grant",
+                200,
+                json!({"state": "missing"}),
+            ),
+            json_answer(
+                "POST /api/cloudProviders/4/authenticate",
+                200,
+                json!({"authorizeUrl": "https://login/x"}),
+            ),
+            json_answer(
+                "GET /api/cloudProviders/4/grant",
+                200,
+                json!({"state": "ok", "signedInAs": "anna@b.c"}),
+            ),
+        ]
+    };
+    let fake = Fake::start(script());
+    let ran = fake.cli(&["provider", "authenticate", "4", "--login-hint", "anna@b.c"]);
+    assert_eq!(
+        ran.out,
+        "Open this address in a browser and sign in:\n\nhttps://login/x\n\nSigned in as anna@b.c.\n"
+    );
+    assert_eq!(fake.asked()[1].1, json!({"loginHint": "anna@b.c"}));
+    let fake = Fake::start(script());
+    let ran = fake.cli(&["provider", "authenticate", "4", "--json"]);
+    let answer: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(answer, json!({"authorizeUrl": "https://login/x"}));
+    assert_eq!(fake.asked().len(), 2, "does not wait");
+    let fake = Fake::start(script());
+    assert_eq!(
+        fake.cli(&["provider", "authenticate", "4", "--no-wait"])
+            .code,
+        0
+    );
+    assert_eq!(fake.asked().len(), 2, "does not wait");
+}
+
 fn held() -> Value {
     json!({"signedInAs": "adm@b.c", "expected": ["anna@b.c"], "since": "2026-11-23T13:00:00.000Z",
         "what": "adm@b.c signed in, but anna@b.c is expected.", "next": "Confirm or discard it."})

@@ -11,6 +11,6 @@ pub mod wait;
 
 pub use api::Api;
 pub use cutting_proxy::CuttingProxy;
-pub use daemon::{Daemon, Engine};
+pub use daemon::{Daemon, Engine, binary};
 pub use lab::Lab;
 pub use wait::eventually;
