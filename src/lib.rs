@@ -19,5 +19,6 @@ pub mod store;
 pub mod blob;
 pub mod mime;
 pub mod net;
+pub mod transcript;
 pub mod logs;
 pub mod model;

@@ -30,6 +30,7 @@ mod show;
 mod status;
 mod tail;
 mod terminal;
+mod transcript;
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 //! All failures that reach people, as one type.
 
+use super::catalogue::GraphRefusal;
 use crate::{
     imap::ImapError,
     model::{FailureClass, LaneName},
@@ -21,6 +22,8 @@ pub struct Context {
     pub mailbox: Option<String>,
     /// Name of the cloud provider.
     pub provider: Option<String>,
+    /// The user who signed in for a shared mailbox, where that is another than `user` and `mailbox`.
+    pub delegate: Option<String>,
     /// Which lane.
     pub lane: Option<LaneName>,
 }
@@ -34,6 +37,8 @@ pub enum Failure {
     Smtp(SmtpError),
     /// The identity platform.
     Oauth(OauthError),
+    /// Microsoft Graph.
+    Graph(GraphRefusal),
     /// The database.
     Store(StoreError),
     /// The cloud provider has no grant yet: nobody has signed in.
@@ -57,6 +62,7 @@ impl Failure {
             Self::Imap(error) => error.class(),
             Self::Smtp(error) => error.class(),
             Self::Oauth(error) => error.class(),
+            Self::Graph(refusal) => refusal.class(),
             Self::Store(error) => error.class(),
             Self::NotSignedIn
             | Self::SignInNeeded(_)

@@ -6,6 +6,9 @@
 //! # Promises
 //! - Every [`Failure`] has a [`Diagnosis`] with a stable code and a next step; an unknown one gets its
 //!   class from the reply code or HTTP status and keeps the peer's own words.
+//! - What peers are known to say stands in a catalogue of tables; a test compares the class of every row with
+//!   the class by which the program acts on the same literal text.
+//! - Trace and correlation ids that a platform gave are in the diagnosis, however long its words are.
 //! - A diagnosis holds no secret (I8) and no control characters of a peer.
 //!
 //! # When things fail
@@ -17,11 +20,13 @@
 //! # Standards
 //! RFC 5530 (IMAP response codes), RFC 3463 (enhanced status codes), RFC 6749 §5.2 (OAuth errors).
 
+mod catalogue;
 mod explain;
 mod failure;
 mod status;
 mod warning;
 
+pub use catalogue::GraphRefusal;
 pub use explain::explain;
 pub use failure::{Context, Failure};
 pub use status::{Diagnosis, LaneExit, LaneState, LaneStatus};

@@ -56,6 +56,7 @@ use crate::{
     store::Store,
     supervisor,
     token::TokenKeeper,
+    transcript::Transcripts,
 };
 
 pub use caller::Peer;
@@ -73,6 +74,8 @@ pub struct Desk {
     pub keeper: TokenKeeper,
     /// What accounts' tasks show, and the way to wake them.
     pub supervisor: supervisor::Handle,
+    /// What was lately said to servers.
+    pub transcripts: Transcripts,
     /// The log's level and losses.
     pub log: LogControl,
     /// Wall-clock time.

@@ -82,6 +82,7 @@ pub(super) fn table() -> Vec<Route> {
         Local POST "/api/mail/accounts/{id}/pause" => accounts::pause;
         Local POST "/api/mail/accounts/{id}/resume" => accounts::resume;
         Local POST "/api/mail/accounts/{id}/sync" => accounts::sync;
+        Local GET "/api/mail/accounts/{id}/transcript" => accounts::transcript;
         Local GET "/api/mail/messages" => messages::list;
         Local GET "/api/mail/messages/{id}" => messages::show;
         Local GET "/api/mail/messages/{id}/raw" => messages::raw;

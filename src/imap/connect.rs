@@ -10,8 +10,9 @@ use super::{
     wire::{Budget, Transport, Wire},
 };
 use crate::{
-    model::{Server, TlsMode},
-    net::Net,
+    model::{Server, TlsMode, TlsVerify},
+    net::{Net, TlsStream},
+    transcript::{Protocol, Recorder, Tap},
 };
 
 /// A server that has greeted us over TLS; nobody is logged in.
@@ -28,7 +29,8 @@ pub(super) type Capabilities = HashSet<String>;
 /// Dials, shakes hands, reads the greeting and the capabilities.
 ///
 /// With [`TlsMode::StartTls`] TLS is mandatory: nothing that was said before it counts, and octets
-/// that came with the answer to STARTTLS end the connection. Dropping the future hangs up.
+/// that came with the answer to STARTTLS end the connection. What is said is kept by `recorder`, inside
+/// TLS. Dropping the future hangs up.
 ///
 /// # Errors
 /// Any [`ImapError`] but those of a login.
@@ -36,20 +38,60 @@ pub async fn connect(
     net: &Net,
     server: &Server,
     settings: &Settings,
+    recorder: &Recorder,
 ) -> Result<Greeted, ImapError> {
-    let tcp = net.dial(&server.host, server.port).await?;
-    match server.tls {
-        TlsMode::Tls => {
-            let tls = net.tls(&server.host, &server.verify, tcp).await?;
-            Greeted::over(Box::new(tls), settings).await
-        }
-        TlsMode::StartTls => {
-            let plain = start_tls(Box::new(tcp), settings).await?;
-            let tls = net.tls(&server.host, &server.verify, plain).await?;
-            // There is no second greeting.
-            Greeted::ask(Wire::new(Box::new(tls)), settings).await
-        }
+    let tap = recorder.begin(Protocol::Imap);
+    tap.note(&format!("connecting to {}:{}", server.host, server.port));
+    let greeted = greeted(net, server, settings, &tap).await;
+    if let Err(error) = &greeted {
+        tap.note(&format!("could not connect: {error}"));
     }
+    greeted
+}
+
+async fn greeted(
+    net: &Net,
+    server: &Server,
+    settings: &Settings,
+    tap: &Tap,
+) -> Result<Greeted, ImapError> {
+    let tls = match encrypted(net, server, &server.verify, settings, tap).await {
+        Err(ImapError::Dial(error)) if error.is_untrusted() => {
+            // Who is to vouch for the certificate has to know it: a second connection that ends with
+            // its handshake finds the fingerprint.
+            let none = TlsVerify::Pinned(Vec::new());
+            let look = encrypted(net, server, &none, settings, tap).await.err();
+            let look = match &look {
+                Some(ImapError::Dial(look)) => Some(look),
+                _ => None,
+            };
+            return Err(error.with_fingerprint(look).into());
+        }
+        other => other?,
+    };
+    match server.tls {
+        TlsMode::Tls => Greeted::over(Box::new(tap.over(tls)), settings).await,
+        // There is no second greeting.
+        TlsMode::StartTls => Greeted::ask(Wire::new(Box::new(tap.over(tls))), settings).await,
+    }
+}
+
+/// Dials and shakes hands, with STARTTLS where that is configured.
+async fn encrypted(
+    net: &Net,
+    server: &Server,
+    verify: &TlsVerify,
+    settings: &Settings,
+    tap: &Tap,
+) -> Result<TlsStream<Box<dyn Transport>>, ImapError> {
+    let tcp: Box<dyn Transport> = Box::new(net.dial(&server.host, server.port).await?);
+    let stream = match server.tls {
+        TlsMode::Tls => tcp,
+        TlsMode::StartTls => start_tls(Box::new(tap.over(tcp)), settings).await?,
+    };
+    let tls = net.tls(&server.host, verify, stream).await?;
+    tap.note("TLS stands");
+    Ok(tls)
 }
 
 impl Greeted {

@@ -70,6 +70,8 @@ impl Report {
             user: Some(self.account.imap_user().to_owned()),
             mailbox: Some(entered.address.to_string()),
             provider: self.account.provider().map(|provider| provider.to_string()),
+            delegate: (self.account.smtp_user() != self.account.imap_user())
+                .then(|| self.account.smtp_user().to_owned()),
             lane: Some(LaneName::Inbound),
         };
         self.diagnosis = Some(explain(&trouble::failure(error), &context));
@@ -82,7 +84,9 @@ impl Report {
     pub(super) async fn publish(&mut self, machine: &Machine) -> Result<(), LeaseLost> {
         let (state, until) = match machine.phase() {
             Phase::Waiting { failures: 0, .. } => (LaneState::Starting, None),
-            Phase::Waiting { until, .. } => (LaneState::Waiting, Some(until)),
+            Phase::Waiting { until, .. } | Phase::Holding { until, .. } => {
+                (LaneState::Waiting, Some(until))
+            }
             Phase::Parked { until, .. } => (LaneState::Parked, Some(until)),
             Phase::Connecting { .. } => (LaneState::Connecting, None),
             Phase::Syncing { .. } => (LaneState::Working, None),

@@ -29,7 +29,7 @@ pub use address::{EmailAddress, InvalidAddress};
 pub use backoff::Backoff;
 pub use event::{EventKind, NewEvent, RecordedEvent};
 pub use fail_point::{FAIL_POINTS, fail_point};
-pub use failure::FailureClass;
+pub use failure::{Action, FailureClass};
 pub use id::{
     AccountId, CloudProviderId, ContactId, FolderId, Id, InteractionId, ListId, MessageId,
     OutboxId, RecipientId,

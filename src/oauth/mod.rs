@@ -7,7 +7,8 @@
 //!   never one from a request header.
 //! - Each request proves the application with the one [`Credential`] it is given: a secret in the body, or an
 //!   assertion signed for this request alone, of which the private key never leaves us.
-//! - Tokens travel only over TLS with our own roots, or in clear text to a loopback address. Redirects
+//! - Tokens travel only over TLS with our own roots, or in clear text to a loopback address, and neither to
+//!   this machine nor its link unless the operator allowed that host ([`Settings::guard`]). Redirects
 //!   are never followed; an answer is read up to 256 KiB and for at most the configured time.
 //! - A token that leaves this module is made of characters that are safe in SASL and HTTP: no control
 //!   characters, no line ends, at most 32 KiB. What a person is shown of a device sign-in is bounded and
@@ -43,6 +44,7 @@ mod device;
 mod endpoints;
 pub mod entra;
 mod error;
+mod guard;
 mod identity;
 mod line;
 mod scopes;
@@ -75,3 +77,5 @@ mod fault_tests;
 mod grants_tests;
 #[cfg(test)]
 pub(crate) mod scripted;
+#[cfg(test)]
+mod way_tests;

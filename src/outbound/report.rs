@@ -76,6 +76,8 @@ impl Report {
             user: Some(account.smtp_user().to_owned()),
             mailbox: Some(entered.address.to_string()),
             provider: account.provider().map(|provider| provider.to_string()),
+            delegate: (account.smtp_user() != account.imap_user())
+                .then(|| account.smtp_user().to_owned()),
             lane: Some(LaneName::Outbound),
         };
         self.diagnosis = Some(explain(&trouble::failure(error), &context));

@@ -12,29 +12,74 @@ use super::{
     wire::{Shared, Transport, Wire},
 };
 use crate::{
-    model::{Server, TlsMode},
-    net::Net,
+    model::{Server, TlsMode, TlsVerify},
+    net::{Net, TlsStream},
+    transcript::{Protocol, Recorder, Tap},
 };
 
 /// Dials, makes TLS (at once or by STARTTLS), reads the greeting and says EHLO. Every step is bounded.
-/// Cancel-safe: dropping it closes the connection.
+/// What is said is kept by `recorder`, inside TLS. Cancel-safe: dropping it closes the connection.
 ///
 /// # Errors
 /// The server was not reached, its certificate is not good, it refused, or it does not offer STARTTLS
 /// where that is configured. Nothing but EHLO and STARTTLS is ever sent in clear text.
-pub async fn connect(net: &Net, server: &Server, settings: &Settings) -> Result<Line, SmtpError> {
-    let tcp = net.dial(&server.host, server.port).await?;
-    match server.tls {
-        TlsMode::Tls => {
-            let tls = net.tls(&server.host, &server.verify, tcp).await?;
-            over_tls(tls, settings).await
-        }
-        TlsMode::StartTls => {
-            let clear = start_tls(tcp, settings).await?;
-            let tls = net.tls(&server.host, &server.verify, clear).await?;
-            after_start_tls(tls, settings).await
-        }
+pub async fn connect(
+    net: &Net,
+    server: &Server,
+    settings: &Settings,
+    recorder: &Recorder,
+) -> Result<Line, SmtpError> {
+    let tap = recorder.begin(Protocol::Smtp);
+    tap.note(&format!("connecting to {}:{}", server.host, server.port));
+    let opened = opened(net, server, settings, &tap).await;
+    if let Err(error) = &opened {
+        tap.note(&format!("could not connect: {error}"));
     }
+    opened
+}
+
+async fn opened(
+    net: &Net,
+    server: &Server,
+    settings: &Settings,
+    tap: &Tap,
+) -> Result<Line, SmtpError> {
+    let tls = match encrypted(net, server, &server.verify, settings, tap).await {
+        Err(SmtpError::Dial(error)) if error.is_untrusted() => {
+            // Who is to vouch for the certificate has to know it: a second connection that ends with
+            // its handshake finds the fingerprint.
+            let none = TlsVerify::Pinned(Vec::new());
+            let look = encrypted(net, server, &none, settings, tap).await.err();
+            let look = match &look {
+                Some(SmtpError::Dial(look)) => Some(look),
+                _ => None,
+            };
+            return Err(error.with_fingerprint(look).into());
+        }
+        other => other?,
+    };
+    match server.tls {
+        TlsMode::Tls => over_tls(tap.over(tls), settings).await,
+        TlsMode::StartTls => after_start_tls(tap.over(tls), settings).await,
+    }
+}
+
+/// Dials and shakes hands, with STARTTLS where that is configured.
+async fn encrypted(
+    net: &Net,
+    server: &Server,
+    verify: &TlsVerify,
+    settings: &Settings,
+    tap: &Tap,
+) -> Result<TlsStream<Box<dyn Transport>>, SmtpError> {
+    let tcp = net.dial(&server.host, server.port).await?;
+    let stream: Box<dyn Transport> = match server.tls {
+        TlsMode::Tls => Box::new(tcp),
+        TlsMode::StartTls => Box::new(start_tls(tap.over(tcp), settings).await?),
+    };
+    let tls = net.tls(&server.host, verify, stream).await?;
+    tap.note("TLS stands");
+    Ok(tls)
 }
 
 /// Greeting and EHLO inside TLS.

@@ -149,7 +149,7 @@ impl TokenKeeper {
             return Err(SignInError::TooMany);
         }
         let begun_at = Instant::now();
-        let (code, with) = begin(inner, &entered)
+        let (code, with) = begin(inner, provider, &entered)
             .await
             .map_err(SignInError::NotBegun)?;
         let shown = DeviceSignIn {
@@ -200,13 +200,15 @@ impl TokenKeeper {
 /// Asks for a code, with each credential in turn while the platform refuses them; which one it took.
 async fn begin(
     keeper: &Inner,
+    provider: CloudProviderId,
     entered: &NewCloudProvider,
 ) -> Result<(DeviceCode, usize), OauthError> {
+    let oauth = keeper.oauth.of(provider);
     let credentials = credentials(entered);
     let mut with = 0;
     loop {
         let credential = credentials.get(with).copied().unwrap_or(Credential::None);
-        match keeper.oauth.device_begin(entered, credential).await {
+        match oauth.device_begin(entered, credential).await {
             Err(error) if error.refuses_client() && with + 1 < credentials.len() => with += 1,
             begun => return begun.map(|code| (code, with)),
         }
@@ -234,6 +236,7 @@ impl SigningIn<'_> {
 
     /// Asks until there are tokens, keeping the platform's pauses.
     async fn poll(&self) -> Result<Answer, SignInError> {
+        let oauth = self.keeper.oauth.of(self.provider);
         let credentials = credentials(&self.entered);
         let mut with = self.with;
         let mut pause = self.code.interval;
@@ -247,9 +250,7 @@ impl SigningIn<'_> {
                 return Err(SignInError::Interrupted);
             }
             let credential = credentials.get(with).copied().unwrap_or(Credential::None);
-            let polled = self
-                .keeper
-                .oauth
+            let polled = oauth
                 .device_poll(&self.entered, credential, &self.code)
                 .await;
             match polled {

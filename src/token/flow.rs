@@ -230,7 +230,7 @@ async fn exchange(
             error: refused.error.clone(),
             description: refused.description.clone(),
         })?;
-    let answer = redeem(keeper, &row.entered, code, &state).await;
+    let answer = redeem(keeper, row.id, &row.entered, code, &state).await;
     let answer = answer.map_err(SignInError::Exchange)?;
     settle(keeper, row.id, &row.entered, answer, state.new_identity).await
 }
@@ -239,13 +239,15 @@ async fn exchange(
 /// has not spent the code.
 async fn redeem(
     keeper: &Inner,
+    provider: CloudProviderId,
     entered: &NewCloudProvider,
     code: &SecretString,
     state: &OauthState,
 ) -> Result<Answer, OauthError> {
+    let oauth = keeper.oauth.of(provider);
     let mut credentials = credentials(entered).into_iter().peekable();
     loop {
-        let answer = keeper.oauth.exchange_code(
+        let answer = oauth.exchange_code(
             entered,
             credentials.next().unwrap_or(Credential::None),
             code,

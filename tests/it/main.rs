@@ -14,6 +14,7 @@
 )]
 
 mod application;
+mod canary;
 mod commands;
 mod faults;
 mod imap;
@@ -29,3 +30,4 @@ mod store;
 mod support;
 mod tidy;
 mod tokens;
+mod ways;

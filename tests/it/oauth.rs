@@ -231,6 +231,29 @@ async fn tokens_of_five_seconds_are_refreshed_with_rotation_and_each_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_callers_cost_the_provider_one_refresh() {
+    // Fault 48.
+    let bench = Bench::signed_in(300).await;
+    let (before, version) = (bench.refreshes().await, bench.grant().await.version);
+    let mut callers = JoinSet::new();
+    for _ in 0..200 {
+        let (keeper, provider) = (bench.keeper.clone(), bench.provider);
+        callers.spawn(async move {
+            keeper.refused(provider, version);
+            keeper
+                .access_token(provider)
+                .await
+                .expect("a token")
+                .version
+        });
+    }
+    for seen in callers.join_all().await {
+        assert_eq!(seen, version + 1);
+    }
+    assert_eq!(bench.refreshes().await, before + 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_client_secret_that_was_changed_at_the_provider_is_cured_by_entering_the_new_one() {
     let bench = Bench::signed_in(300).await;
     let fresh = "another-secret";

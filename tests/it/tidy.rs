@@ -10,7 +10,7 @@ use std::{
 /// The layers, lowest first. A module names only modules of lower rows.
 const ROWS: [&[&str]; 12] = [
     &["model"],
-    &["logs", "net", "mime"],
+    &["logs", "net", "mime", "transcript"],
     &["store", "blob", "imap", "smtp", "oauth"],
     &["diagnosis"],
     &["token", "lease"],

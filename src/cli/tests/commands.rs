@@ -97,64 +97,7 @@ fn accounts_are_added_with_what_was_named_and_nothing_else() {
     }
 }
 
-#[test]
-fn an_accounts_own_trust_and_proxy_are_read_from_files_and_flags() {
-    let dir = tempfile::tempdir().unwrap();
-    let file = |name: &str, text: &str| {
-        let path = dir.path().join(name);
-        std::fs::write(&path, text).unwrap();
-        path.display().to_string()
-    };
-    let ca = file("ca.pem", "-----BEGIN …\n");
-    let proxy = file("proxy", "http://u:p@proxy:3128\n");
-    let pin = "AB:".repeat(31) + "AB";
-    let digits = "ab".repeat(32);
-    for (flags, body) in [
-        (
-            &["--ca-file", &ca, "--proxy-file", &proxy][..],
-            json!({"imap": {"tlsCa": "-----BEGIN …\n"}, "smtp": {"tlsCa": "-----BEGIN …\n"},
-                "proxy": "http://u:p@proxy:3128"}),
-        ),
-        (
-            &[
-                "--imap-ca-file",
-                &ca,
-                "--smtp-pin",
-                &digits,
-                "--smtp-pin",
-                &pin,
-                "--proxy",
-                "socks5://p",
-            ],
-            json!({"imap": {"tlsCa": "-----BEGIN …\n"}, "smtp": {"tlsPins": [pin, pin]},
-                "proxy": "socks5://p:1080"}),
-        ),
-        (
-            &["--imap-verify", "full", "--proxy", "process"],
-            json!({"imap": {"verify": "full"}, "proxy": null}),
-        ),
-        (&["--proxy", "Direct"], json!({"proxy": "direct"})),
-    ] {
-        let fake = Fake::start(vec![
-            accounts(ACCOUNTS),
-            json_answer(
-                "PUT /api/mail/accounts/3",
-                200,
-                json!({"id": 3, "key": "SUPP1"}),
-            ),
-        ]);
-        let args: Vec<_> = ["account", "edit", "SUPP1"]
-            .iter()
-            .chain(flags)
-            .copied()
-            .collect();
-        let ran = fake.cli(&args);
-        assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{args:?}");
-        assert_eq!(fake.asked()[1].1, body, "{args:?}");
-    }
-}
-
-fn accounts(request: &'static str) -> Answer {
+pub(super) fn accounts(request: &'static str) -> Answer {
     json_answer(
         request,
         200,
@@ -162,7 +105,7 @@ fn accounts(request: &'static str) -> Answer {
     )
 }
 
-const ACCOUNTS: &str = "GET /api/mail/accounts?limit=500&offset=0";
+pub(super) const ACCOUNTS: &str = "GET /api/mail/accounts?limit=500&offset=0";
 
 #[test]
 fn an_account_is_named_by_its_key() {
@@ -188,6 +131,18 @@ fn an_account_is_named_by_its_key() {
         (
             &["account", "remove", "SUPP1", "--discard-queue"],
             "DELETE /api/mail/accounts/3?discardQueue=true",
+        ),
+        (
+            &[
+                "transcript",
+                "3",
+                "--protocol",
+                "oauth",
+                "--limit",
+                "5",
+                "--json",
+            ],
+            "GET /api/mail/accounts/3/transcript?limit=5&protocol=oauth",
         ),
         (
             &["message", "list", "--account", "SUPP1"],
@@ -435,4 +390,24 @@ fn the_status_shows_the_daemon_its_grants_its_accounts_and_what_to_do() {
          2   A    a@b.c    false   parked   ready     -\n\n\
          A inbound: Login refused.\n  Change it.\n"
     );
+}
+
+#[test]
+fn a_transcript_is_one_line_for_each_word_that_was_said() {
+    let rows = json!({"count": 3, "rows": [
+        {"at": "x", "number": 1, "protocol": "imap", "connection": 7, "direction": "note", "text": "TLS stands"},
+        {"at": "x", "number": 2, "protocol": "imap", "connection": 7, "direction": "sent", "text": "M1 NOOP"},
+        {"at": "x", "number": 3, "protocol": "oauth", "connection": 12, "direction": "received", "text": "400 \u{1b}[2J"},
+    ]});
+    let request = "GET /api/mail/accounts/3/transcript?limit=1000";
+    let fake = Fake::start(vec![accounts(ACCOUNTS), json_answer(request, 200, rows)]);
+    let ran = fake.cli(&["transcript", "SUPP1"]);
+    assert_eq!(
+        ran.out,
+        "x imap     7 -- TLS stands\nx imap     7 -> M1 NOOP\nx oauth   12 <- 400 \\u{1b}[2J\n"
+    );
+    let none = json_answer(request, 200, json!({"count": 0, "rows": []}));
+    let ran = Fake::start(vec![accounts(ACCOUNTS), none]).cli(&["transcript", "SUPP1"]);
+    assert_eq!((ran.code, ran.out.as_str()), (0, ""));
+    assert!(ran.err.contains("Nothing was said"));
 }

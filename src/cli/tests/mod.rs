@@ -3,4 +3,5 @@
 mod commands;
 mod fake;
 mod grammar;
+mod servers;
 mod sign_in;

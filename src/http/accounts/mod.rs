@@ -4,6 +4,7 @@ mod entered;
 mod identity;
 mod server;
 mod shown;
+mod transcript;
 
 use axum::{Json, extract::State, http::StatusCode, response::Response};
 use serde_json::{Value, json};
@@ -12,9 +13,11 @@ use crate::{
     account::AccountStatus,
     model::{Account, AccountId, AccountKey, Authentication},
     store::{Page, Rows},
+    transcript::Subject,
 };
 
 pub(super) use shown::ShownAccount;
+pub(super) use transcript::transcript;
 
 use entered::{AccountBody, Entered};
 
@@ -143,6 +146,7 @@ pub(super) async fn remove(
     desk.store
         .account_remove(id, discard.unwrap_or(false), desk.clock.now())
         .await?;
+    desk.transcripts.forget(Subject::Account(id));
     desk.supervisor.look();
     Ok(StatusCode::NO_CONTENT)
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::{
     account::{AccountStatus, Overall},
     diagnosis::{LaneState, LaneStatus, Warning, account_warnings},
-    model::{Account, Authentication, Backfill, RecipientState, Server, TlsVerify},
+    model::{Account, Action, Authentication, Backfill, RecipientState, Server, TlsVerify},
 };
 
 /// An account with what its task shows and what waits in its queue.
@@ -75,6 +75,8 @@ struct ShownLane {
     what: Option<String>,
     why: Option<String>,
     next: Option<String>,
+    /// Who acts: `retry`, `sign_in_again`, `administrator`, `hold_until` or `this_message_only`.
+    action: Option<&'static str>,
     since: Option<String>,
     retry_at: Option<String>,
     last_contact: Option<String>,
@@ -192,6 +194,7 @@ impl ShownLane {
             what: diagnosis.map(|d| d.what.clone()),
             why: diagnosis.map(|d| d.why.clone()),
             next: diagnosis.map(|d| d.next.clone()),
+            action: lane.and_then(LaneStatus::action).map(Action::as_str),
             since: lane.map(|lane| lane.since.rfc3339()),
             retry_at: lane.and_then(|lane| lane.retry_at).map(|t| t.rfc3339()),
             last_contact: lane.and_then(|lane| lane.last_contact).map(|t| t.rfc3339()),

@@ -115,6 +115,8 @@ pub(super) async fn remove(
     RowId(id): RowId<CloudProviderId>,
 ) -> Result<StatusCode, ApiError> {
     desk.store.provider_remove(id).await?;
+    desk.transcripts
+        .forget(crate::transcript::Subject::Provider(id));
     desk.supervisor.look();
     Ok(StatusCode::NO_CONTENT)
 }

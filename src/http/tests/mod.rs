@@ -5,6 +5,7 @@ mod edge;
 mod mail;
 mod providers;
 mod sign_in;
+mod transcript;
 
 use std::{sync::Arc, time::Duration};
 
@@ -27,6 +28,7 @@ use crate::{
     store::{self, Store},
     supervisor,
     token::{self, TokenKeeper},
+    transcript::{Bounds, Transcripts},
 };
 
 /// A desk on a fresh SQLite database, and both routers.
@@ -146,6 +148,7 @@ async fn office_with(change: impl FnOnce(&mut Settings)) -> Office {
         keeper,
         supervisor: supervisor::Handle::default(),
         log: log.control,
+        transcripts: Transcripts::new(clock.clone(), Bounds::default()),
         clock,
         settings: Arc::new(settings),
     };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use motion_email::{
     model::{
         Access, AccountKey, Authentication, Backfill, ClientCertificate, Cloud, CloudProviderId,
-        GrantState, LaneName, NewTokens, NodeId,
+        Fingerprint, GrantState, LaneName, NewTokens, NodeId, ProxyChoice, TlsVerify,
     },
     store::{
         CloudProviderChange, ConfirmedSignIn, LeaseRow, NewOauthState, NodeRow, SettledSignIn,
@@ -95,11 +95,28 @@ pub async fn an_account_is_stored_changed_paused_and_removed(bench: &mut Bench) 
 
     let mut new = read.entered.clone();
     new.backfill = Backfill::All;
+    new.proxy = ProxyChoice::parse("socks5://u:pr0xy-pass@proxy.example:1080").unwrap();
+    new.imap.verify = TlsVerify::Ca("-----BEGIN CERTIFICATE-----\n…".to_owned());
+    new.smtp.verify = TlsVerify::Pinned(vec![Fingerprint::new([7; 32]), Fingerprint::new([9; 32])]);
     let changed = store
         .account_change(account.id, &new, Some(read.version), at(5))
         .await
         .unwrap();
     assert_eq!(changed.version, read.version + 1);
+    let read_again = store
+        .account_get(account.id)
+        .await
+        .unwrap()
+        .unwrap()
+        .entered;
+    assert_eq!((&read_again.imap, &read_again.smtp), (&new.imap, &new.smtp));
+    let url = read_again.proxy.secret_text().unwrap();
+    assert_eq!(
+        url.expose_secret(),
+        "socks5://u:pr0xy-pass@proxy.example:1080"
+    );
+    let open = "SELECT COUNT(*) FROM mail_accounts WHERE proxy LIKE '%pr0xy-pass%' OR proxy LIKE '%proxy.example%'";
+    assert_eq!(bench.number(open).await, 0, "a proxy is sealed");
     let stale = store
         .account_change(account.id, &new, Some(read.version), at(5))
         .await;
@@ -139,12 +156,11 @@ pub async fn an_account_is_stored_changed_paused_and_removed(bench: &mut Bench) 
     );
     // Its key is free again.
     store.account_add(&new, at(10)).await.unwrap();
-    let sealed =
-        "SELECT COUNT(*) FROM mail_accounts WHERE removed_at IS NOT NULL AND password IS NOT NULL";
+    let sealed = "SELECT COUNT(*) FROM mail_accounts WHERE removed_at IS NOT NULL AND (password IS NOT NULL OR proxy IS NOT NULL)";
     assert_eq!(
         bench.number(sealed).await,
         0,
-        "a removed account's password is forgotten"
+        "a removed account's secrets are forgotten"
     );
 }
 
