@@ -10,11 +10,11 @@ use crate::model::Backoff;
 pub struct Settings {
     /// A token with less left than this is not handed out (a tenth of its lifetime where that is less).
     pub leeway: Duration,
-    /// How long a caller waits for a token before it is told [`TokenError::Pending`].
+    /// How long a caller waits for a token before it is told [`super::TokenError::Pending`].
     pub patience: Duration,
     /// How often the store is looked at for new and changed grants.
     pub poll: Duration,
-    /// How long [`TokenKeeper::run`] waits at its end for what is in flight.
+    /// How long [`super::TokenKeeper::run`] waits at its end for what is in flight.
     pub drain: Duration,
     /// Waits after failures of the platform.
     pub waits: Waits,

@@ -41,6 +41,8 @@ mod text;
 mod tests;
 #[cfg(test)]
 mod tests_bounds;
+#[cfg(test)]
+mod tests_mask;
 
 use std::{
     fmt,

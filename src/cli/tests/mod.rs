@@ -5,3 +5,4 @@ mod fake;
 mod grammar;
 mod servers;
 mod sign_in;
+mod transcript;
