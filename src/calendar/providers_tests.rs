@@ -177,6 +177,7 @@ fn grant(state: GrantState, signed_in: f64, refreshed: Option<f64>) -> Grant {
         signed_in_as: None,
         tenant_id: None,
         object_id: None,
+        confirmed_for: Vec::new(),
         signed_in_at: Some(in_days(signed_in)),
         refreshed_at: refreshed.map(in_days),
         scopes: None,

@@ -1,6 +1,6 @@
 //! `calendar`, and the warnings that `status` shows.
 
-use std::io;
+use std::io::{self, Write};
 
 use serde_json::Value;
 
@@ -8,7 +8,6 @@ use super::args::PageFlags;
 use super::failure::Failure;
 use super::perform::Work;
 use super::show::{Column, escaped, rows, table, text_at};
-use super::terminal::Terminal;
 
 const COLUMNS: &[Column] = &[
     ("DUE", &["/due"]),
@@ -26,13 +25,13 @@ pub(super) async fn perform(page: &PageFlags, work: &mut Work<'_, '_>) -> Result
         return work.raw_json(&answer);
     }
     table(work.terminal.out, &answer, COLUMNS)?;
-    Ok(warnings(work.terminal, rows(&answer))?)
+    Ok(warnings(work.terminal.out, rows(&answer))?)
 }
 
 /// What is said about each of these, and what to do.
-pub(super) fn warnings(terminal: &mut Terminal<'_>, entries: &[Value]) -> io::Result<()> {
+pub(super) fn warnings(out: &mut dyn Write, entries: &[Value]) -> io::Result<()> {
     for text in entries.iter().filter_map(warning) {
-        writeln!(terminal.out, "\n{text}")?;
+        writeln!(out, "\n{text}")?;
     }
     Ok(())
 }

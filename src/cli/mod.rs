@@ -149,6 +149,14 @@ fn check(common: &Common, keys: bool, terminal: &mut Terminal<'_>) -> u8 {
     }
 }
 
+/// A choice as the API spells it, which is as the command line does.
+fn word(choice: impl clap::ValueEnum) -> String {
+    let value = choice.to_possible_value();
+    value
+        .map(|value| value.get_name().to_owned())
+        .unwrap_or_default()
+}
+
 /// A command that the daemon answers.
 fn ask(common: &Common, command: Command, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
     let paths = config::paths(&common.sources(Vec::new()))?;

@@ -62,9 +62,9 @@ pub(super) async fn perform(work: &mut Work<'_, '_>) -> Result<(), Failure> {
             writeln!(work.terminal.out, "\n{line}")?;
         }
         let settings = account.pointer("/status/warnings").unwrap_or(&Value::Null);
-        super::calendar::warnings(work.terminal, super::show::rows(settings))?;
+        super::calendar::warnings(work.terminal.out, super::show::rows(settings))?;
     }
-    super::calendar::warnings(work.terminal, super::show::rows(&warnings))?;
+    super::calendar::warnings(work.terminal.out, super::show::rows(&warnings))?;
     Ok(())
 }
 

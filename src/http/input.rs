@@ -180,6 +180,9 @@ pub(super) trait Kind {
 impl Kind for String {
     const WORDS: &'static str = "text";
 }
+impl Kind for bool {
+    const WORDS: &'static str = "true or false";
+}
 impl Kind for i64 {
     const WORDS: &'static str = "a whole number";
 }

@@ -31,6 +31,7 @@ mod accounts;
 mod answer;
 mod calendar;
 mod callback;
+mod caller;
 mod contacts;
 mod guard;
 mod input;
@@ -41,6 +42,7 @@ mod providers;
 mod query;
 mod routes;
 mod serve;
+mod sign_in;
 mod status;
 
 #[cfg(test)]
@@ -58,6 +60,7 @@ use crate::{
     transcript::Transcripts,
 };
 
+pub use caller::Peer;
 pub use routes::{local_router, public_router};
 pub use serve::serve;
 

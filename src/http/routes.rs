@@ -67,6 +67,11 @@ pub(super) fn table() -> Vec<Route> {
         Local PUT "/api/cloudProviders/{id}" => providers::change;
         Local DELETE "/api/cloudProviders/{id}" => providers::remove;
         Local POST "/api/cloudProviders/{id}/authenticate" => providers::authenticate;
+        Local POST "/api/cloudProviders/{id}/redirected" => providers::redirected;
+        Local POST "/api/cloudProviders/{id}/device" => providers::begin_device;
+        Local GET "/api/cloudProviders/{id}/device" => providers::device;
+        Local POST "/api/cloudProviders/{id}/confirm" => providers::confirm;
+        Local POST "/api/cloudProviders/{id}/discard" => providers::discard;
         Local POST "/api/cloudProviders/{id}/secret" => providers::secret;
         Local GET "/api/cloudProviders/{id}/grant" => providers::grant;
         Local GET "/api/mail/accounts" => accounts::list;

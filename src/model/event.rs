@@ -35,10 +35,12 @@ pub enum EventKind {
     MailboxStale,
     /// It is in contact again.
     MailboxRecovered,
+    /// Somebody signed in who was not expected: an administrator has to confirm or discard it.
+    GrantHeld,
 }
 
 impl EventKind {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::MessageReceived,
         Self::MessagePutAside,
         Self::MessageSent,
@@ -53,6 +55,7 @@ impl EventKind {
         Self::SignInIdle,
         Self::MailboxStale,
         Self::MailboxRecovered,
+        Self::GrantHeld,
     ];
 
     /// The stored and shown word.
@@ -72,6 +75,7 @@ impl EventKind {
             Self::SignInIdle => "grant.idle",
             Self::MailboxStale => "mailbox.stale",
             Self::MailboxRecovered => "mailbox.recovered",
+            Self::GrantHeld => "grant.held",
         }
     }
 

@@ -17,6 +17,7 @@ mod mail;
 mod outgoing;
 mod provider;
 mod proxy;
+mod sign_in;
 mod time;
 mod trust;
 mod uid;
@@ -41,6 +42,9 @@ pub use provider::{
     GrantState, NewCloudProvider, NewTokens,
 };
 pub use proxy::{InvalidProxy, Proxy, ProxyChoice, ProxyScheme};
+pub use sign_in::{
+    HELD_FOR, HeldSignIn, Person, SignInVerdict, differing, judge_sign_in, same_name,
+};
 pub use time::{Clock, SystemClock, Timestamp};
 pub use trust::{Fingerprint, TlsVerify};
 pub use uid::{Cursor, Generation, Uid, UidValidity};

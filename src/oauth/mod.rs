@@ -53,7 +53,7 @@ mod transport;
 mod wire;
 
 pub use answer::Answer;
-pub use certificate::{CertificateError, CertificateFacts, check_certificate};
+pub use certificate::{CertificateError, CertificateFacts, certificate_facts, check_certificate};
 pub use client::{OauthClient, Settings, SetupError};
 pub use clouds::{Hosts, hosts};
 pub use credential::Credential;
@@ -63,6 +63,9 @@ pub use error::{OauthError, Reach, Refusal};
 pub use identity::{Identity, PERSONAL_TENANT, same_id};
 pub use scopes::missing_scopes;
 pub use sign_in::{SignInSecrets, authorize_url, issuer_matches};
+
+#[cfg(test)]
+pub(crate) use certificate::tests::example as certificate_example;
 
 #[cfg(test)]
 mod client_tests;

@@ -48,6 +48,7 @@ mod pool;
 mod provider;
 mod seal;
 mod sealed;
+mod sign_in;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -69,6 +70,7 @@ pub use outbox::{
     AttemptRow, Claimed, Enqueued, NewOutgoing, OutboxRow, Outcome, RecipientRow, Settled,
 };
 pub use provider::CloudProviderChange;
+pub use sign_in::{ConfirmedSignIn, SettledSignIn};
 pub use writer::Writer;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};

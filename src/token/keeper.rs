@@ -17,7 +17,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
 
-use super::{Settings, TokenError, issuer::Issuer, journal::Journal, refresh, slot::Slot};
+use super::{
+    Settings, TokenError, device::Devices, issuer::Issuer, journal::Journal, refresh, slot::Slot,
+};
 use crate::{
     model::{Clock, CloudProviderId, Grant, NewCloudProvider, NodeId, Timestamp},
     oauth::{OauthClient, OauthError, endpoints},
@@ -56,6 +58,8 @@ pub(super) struct Inner {
     pub(super) journal: Option<Journal>,
     /// Cancelled when no new request may go out.
     pub(super) stopping: CancellationToken,
+    /// Sign-ins by code that wait for a person.
+    pub(super) devices: Devices,
     slots: Mutex<HashMap<CloudProviderId, Arc<Slot>>>,
     issuers: Mutex<HashMap<String, Arc<Issuer>>>,
     /// The store is to be looked at now.
@@ -81,6 +85,7 @@ impl TokenKeeper {
             inner: Arc::new(Inner {
                 journal: journal.map(|dir| Journal::new(dir, store.clone())),
                 stopping: CancellationToken::new(),
+                devices: Devices::default(),
                 store,
                 oauth,
                 node,

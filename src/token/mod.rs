@@ -18,7 +18,10 @@
 //!   and takes the first one's place when it works.
 //! - An application's own access (client credentials) is kept in the same way, with nobody signing in.
 //! - While the old access token is valid by the clock, trouble with refreshing disturbs nobody (I6).
-//! - A state is good once, for ten minutes, for the service it was made for.
+//! - A state is good once, for ten minutes, for the service it was made for and, where the answer is pasted,
+//!   for the provider and the caller.
+//! - Tokens of somebody else than expected are used by nobody before an administrator confirms who signed
+//!   in; a grant never changes hands unless a sign-in was begun for that, and confirmed.
 //!
 //! # When things fail
 //! - [`TokenError`] and [`SignInError`] say who acts next. Passing trouble waits a second, then from 5 seconds,
@@ -36,10 +39,12 @@
 //! Accounts, lanes, HTTP. Other nodes only through the grant's holder in the store.
 //!
 //! # Standards
-//! RFC 6749 §6 (refreshing), RFC 7636 (PKCE), RFC 9207 (issuer), RFC 9700 (rotation, state).
+//! RFC 6749 §6 (refreshing), RFC 7636 (PKCE), RFC 8628 (sign-in by code), RFC 9207 (issuer), RFC 9700 (rotation, state).
 
+mod adopt;
 mod callback;
 mod commit;
+mod device;
 mod error;
 mod flow;
 mod gate;
@@ -60,9 +65,11 @@ mod slot;
 mod trouble;
 mod waits;
 
+pub use adopt::{ConfirmError, SignedIn};
 pub use callback::{CallbackQuery, Refused};
+pub use device::{DeviceSignIn, DeviceState};
 pub use error::{SignInError, TokenError};
-pub use flow::{SignIn, SignedIn};
+pub use flow::SignIn;
 pub use gate::Limits;
 pub use keeper::{Token, TokenKeeper};
 pub use life::{Freshness, freshness};
@@ -74,9 +81,13 @@ mod bench;
 #[cfg(test)]
 mod credential_tests;
 #[cfg(test)]
+mod device_tests;
+#[cfg(test)]
 mod doubt_tests;
 #[cfg(test)]
 mod fleet_tests;
+#[cfg(test)]
+mod held_tests;
 #[cfg(test)]
 mod journal_tests;
 #[cfg(test)]

@@ -19,8 +19,8 @@ use super::{
     slot::Slot,
 };
 use crate::{
-    model::{Access, Grant, GrantState, NewCloudProvider, NewTokens, fail_point},
-    oauth::{Answer, OauthError},
+    model::{Access, Grant, GrantState, NewCloudProvider, NewTokens, Person, fail_point},
+    oauth::{Answer, Identity, OauthError},
 };
 
 /// A grant that changes under our hands is read again this often.
@@ -184,7 +184,7 @@ async fn keep(
         scopes: answer.scopes.or_else(|| grant.scopes.clone()),
         signed_in_as: answer
             .identity
-            .map(|identity| identity.user_name)
+            .and_then(|identity| still_theirs(grant, identity))
             .or_else(|| grant.signed_in_as.clone()),
         // A refresh changes nothing of who the grant is pinned to.
         tenant_id: None,
@@ -221,6 +221,22 @@ async fn keep(
         journal.drop_records(provider).await;
     }
     kept
+}
+
+/// The user name in a refresh's answer, unless it is somebody else's than the grant's. The tokens are kept
+/// all the same: the old refresh token is used up, so throwing the new one away would end the grant.
+fn still_theirs(grant: &Grant, identity: Identity) -> Option<String> {
+    let arriving = Person {
+        user_name: Some(identity.user_name),
+        tenant_id: identity.tenant_id,
+        object_id: identity.object_id,
+    };
+    if let Some(pinned) = grant.person().filter(|pinned| !pinned.is(&arriving)) {
+        let (provider, pinned, arriving) = (grant.provider, pinned.user_name, arriving.user_name);
+        warn!(%provider, pinned, arriving, "a refresh was answered for somebody else than who signed in: sign in again");
+        return None;
+    }
+    arriving.user_name
 }
 
 /// The second client secret works and the first does not: it becomes the first.

@@ -109,6 +109,12 @@ impl TokenKeeper {
             .slots()
             .retain(|id, _| grants.iter().any(|grant| grant.provider == *id));
         self.inner.forget_issuers();
+        let now = self.inner.clock.now();
+        match self.inner.store.held_sign_in_expire(now).await {
+            Ok(0) => {}
+            Ok(dropped) => warn!(dropped, "dropped sign-ins that nobody confirmed in time"),
+            Err(error) => warn!(%error, "held sign-ins could not be looked at"),
+        }
     }
 
     /// Starts the refreshes whose time has come; says when the next one's will.

@@ -24,6 +24,7 @@ mod oauth;
 mod operator;
 mod packaging;
 mod refusals;
+mod sign_in;
 mod smtp;
 mod spine;
 mod store;

@@ -93,7 +93,7 @@ impl Bench {
     async fn at_the_pages(&self, user: &str, more: &'static [&'static str]) -> String {
         let begun = self
             .keeper
-            .begin_sign_in(self.provider, "test", Some(user))
+            .begin_sign_in(self.provider, "test", Some(user), false)
             .await;
         let url = begun.expect("begun").authorize_url.to_string();
         let tool = PathBuf::from(self.lab.get("TOOLS")).join("sign-in");

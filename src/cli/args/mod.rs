@@ -12,7 +12,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(super) use account::Backfill;
 pub(super) use account::{AccountCommand, Changed, Login, ServerFlags};
 pub(super) use mail::{Message, Outbox, Send};
-pub(super) use provider::{NewProvider, ProviderCommand, ServiceWord};
+pub(super) use provider::{
+    Authenticate, EditProvider, NewProvider, ProviderCommand, ProviderFields, ServiceWord,
+};
 
 use crate::config::{Flag, Sources};
 

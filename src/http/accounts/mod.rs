@@ -1,6 +1,7 @@
 //! Accounts: the routes below `/api/mail/accounts`.
 
 mod entered;
+mod identity;
 mod server;
 mod shown;
 mod transcript;
@@ -110,6 +111,7 @@ pub(super) async fn add(
 ) -> Result<Response, ApiError> {
     let entered = entered::entered(body, None)?;
     names_exist(&desk, &entered).await?;
+    identity::check(&desk, &entered, None).await?;
     let now = desk.clock.now();
     let account = desk.store.account_add(&entered.account, now).await?;
     desk.supervisor.look();
@@ -133,6 +135,7 @@ pub(super) async fn change(
     let before = stored(&desk, id).await?;
     let entered = entered::entered(body, Some(&before))?;
     names_exist(&desk, &entered).await?;
+    identity::check(&desk, &entered, Some(&before.entered)).await?;
     // The change was worked out from the row as read: a row changed meanwhile is a conflict.
     let expect = Some(entered.version.unwrap_or(before.version));
     let now = desk.clock.now();

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::{
-    account::AccountStatus,
+    account::{AccountStatus, Overall},
     diagnosis::{LaneState, LaneStatus, Warning, account_warnings},
     model::{
         Account, Action, Authentication, Backfill, RecipientState, Server, Timestamp, TlsVerify,
@@ -57,6 +57,10 @@ struct ShownServer {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::http) struct ShownStatus {
+    /// Both lanes as one word; `paused` where an administrator stopped it.
+    state: &'static str,
+    /// IMAP has opened the mailbox and SMTP has taken the login.
+    connected: bool,
     running: bool,
     restarts: u32,
     /// What works and should not stay so.
@@ -177,7 +181,17 @@ impl From<Warning> for ShownWarning {
 
 impl ShownStatus {
     fn new(account: &Account, status: Option<&AccountStatus>) -> Self {
+        let overall = match status {
+            Some(status) if !account.paused => status.overall(),
+            _ => Overall::Stopped,
+        };
         Self {
+            state: if account.paused {
+                "paused"
+            } else {
+                overall.as_str()
+            },
+            connected: overall == Overall::Connected,
             warnings: account_warnings(account)
                 .into_iter()
                 .map(ShownWarning::from)

@@ -5,6 +5,7 @@ mod calendar;
 mod edge;
 mod mail;
 mod providers;
+mod sign_in;
 mod transcript;
 
 use std::{sync::Arc, time::Duration};

@@ -50,6 +50,8 @@ conformance!(
     registry::a_damaged_secret_or_word_parks_only_its_account,
     registry::a_second_secret_changes_places_with_the_one_that_was_refused,
     registry::a_sign_in_state_is_taken_once_and_in_time,
+    registry::a_sign_in_of_somebody_else_is_held_sealed_and_confirmed_in_one_commit,
+    registry::a_name_is_confirmed_only_for_whose_grant_it_is,
     registry::a_grant_is_refreshed_only_by_its_holder_and_only_once_per_version,
     registry::nodes_of_the_same_home_replace_each_other_and_free_their_leases,
     registry::a_dead_node_is_removed_only_at_the_beat_that_was_seen,

@@ -13,7 +13,7 @@ pub mod wait;
 
 pub use api::Api;
 pub use cutting_proxy::CuttingProxy;
-pub use daemon::{Daemon, Engine};
+pub use daemon::{Daemon, Engine, binary};
 pub use identity_platform::IdentityPlatform;
 pub use lab::Lab;
 pub use wait::eventually;
