@@ -303,7 +303,7 @@ fn every_field_is_edited_a_new_secret_entered_and_warnings_are_printed() {
         false,
     );
     assert_eq!(ran.code, 0, "{ran:?}");
-    assert!(ran.err.contains("Warning: Look at the date."));
+    assert_eq!(ran.err, "\nwarning: Look at the date.\n  Mend it.\n");
     let body = json!({"clientSecret": "new", "expiresAt": "2027-05-01", "second": true});
     assert_eq!(fake.asked(), [(secret.to_owned(), body)]);
     let ran = Fake::start(Vec::new()).cli(&["provider", "edit", "4"]);
