@@ -19,8 +19,10 @@
 
 mod explain;
 mod failure;
+mod finding;
 mod status;
 
 pub use explain::explain;
 pub use failure::{Context, Failure};
+pub use finding::{Finding, Right};
 pub use status::{Diagnosis, LaneExit, LaneState, LaneStatus};

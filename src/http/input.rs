@@ -183,6 +183,9 @@ impl Kind for String {
 impl Kind for i64 {
     const WORDS: &'static str = "a whole number";
 }
+impl Kind for bool {
+    const WORDS: &'static str = "true or false";
+}
 impl Kind for Vec<String> {
     const WORDS: &'static str = "a list of texts";
 }

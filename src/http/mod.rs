@@ -31,6 +31,7 @@ mod accounts;
 mod answer;
 mod callback;
 mod contacts;
+mod doctor;
 mod guard;
 mod input;
 mod messages;
@@ -49,6 +50,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use crate::{
     blob::Blobs,
+    doctor::Doctor,
     logs::LogControl,
     model::{Clock, CloudService, Timestamp},
     store::Store,
@@ -68,6 +70,8 @@ pub struct Desk {
     pub blobs: Blobs,
     /// Sign-ins.
     pub keeper: TokenKeeper,
+    /// Examinations.
+    pub doctor: Doctor,
     /// What accounts' tasks show, and the way to wake them.
     pub supervisor: supervisor::Handle,
     /// The log's level and losses.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::{
     Router,
-    extract::DefaultBodyLimit,
+    extract::{DefaultBodyLimit, Request},
     http::Method,
     middleware::from_fn,
     response::IntoResponse,
@@ -13,7 +13,7 @@ use axum::{
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::{
-    Desk, accounts, callback, contacts, guard, messages, outbox, problem::ApiError, providers,
+    Desk, accounts, callback, contacts, doctor, guard, messages, outbox, problem::ApiError, providers,
     status,
 };
 
@@ -21,6 +21,9 @@ use super::{
 const BODY: usize = 1024 * 1024;
 /// The largest body of a send.
 const SEND_BODY: usize = 35 * 1024 * 1024;
+
+/// An examination waits for servers that may answer slowly, each check within its own time.
+const EXAMINATION: Duration = Duration::from_secs(1800);
 
 /// Who may call a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +60,7 @@ pub(super) fn table() -> Vec<Route> {
         Open GET "/health/ready" => status::ready;
         Open GET "/api/cloudProviders/oauth2/{service}/callback" => callback::callback;
         Local GET "/api/status" => status::show;
+        Local POST "/api/doctor" => doctor::everything;
         Local GET "/api/log-level" => status::log_level;
         Local PUT "/api/log-level" => status::set_log_level;
         Local GET "/api/cloudProviders" => providers::list;
@@ -77,6 +81,7 @@ pub(super) fn table() -> Vec<Route> {
         Local POST "/api/mail/accounts/{id}/pause" => accounts::pause;
         Local POST "/api/mail/accounts/{id}/resume" => accounts::resume;
         Local POST "/api/mail/accounts/{id}/sync" => accounts::sync;
+        Local POST "/api/mail/accounts/{id}/doctor" => doctor::account;
         Local GET "/api/mail/messages" => messages::list;
         Local GET "/api/mail/messages/{id}" => messages::show;
         Local GET "/api/mail/messages/{id}/raw" => messages::raw;
@@ -113,7 +118,9 @@ fn guarded(router: Router, limit: Duration) -> Router {
     router
         .layer(from_fn(guard::told))
         .layer(CatchPanicLayer::custom(guard::survived))
-        .layer(from_fn(move |request, next| {
+        .layer(from_fn(move |request: Request, next| {
+            let long = request.uri().path().ends_with("/doctor");
+            let limit = if long { limit.max(EXAMINATION) } else { limit };
             guard::bounded(limit, request, next)
         }))
         .layer(from_fn(guard::marked))
@@ -141,7 +148,7 @@ pub fn public_router(desk: &Desk) -> Router {
 
 #[cfg(test)]
 mod tests {
-    use axum::{body::Body, extract::Request, routing::get};
+    use axum::{body::Body, routing::get};
     use tower::ServiceExt;
 
     use super::*;

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     model::{Server, TlsMode},
-    net::Net,
+    net::{Handshake, Net},
 };
 
 /// A server that has greeted us over TLS; nobody is logged in.
@@ -20,6 +20,7 @@ pub struct Greeted {
     pub(super) wire: Wire,
     pub(super) settings: Settings,
     pub(super) capabilities: Capabilities,
+    handshake: Handshake,
 }
 
 /// What a server says it can do, in upper case.
@@ -40,14 +41,24 @@ pub async fn connect(
     let tcp = net.dial(&server.host, server.port).await?;
     match server.tls {
         TlsMode::Tls => {
-            let tls = net.tls(&server.host, server.verify, tcp).await?;
-            Greeted::over(Box::new(tls), settings).await
+            let mut tls = net.tls(&server.host, server.verify, tcp).await?;
+            let handshake = Handshake::take(&mut tls);
+            let greeted = Greeted::over(Box::new(tls), settings).await?;
+            Ok(Greeted {
+                handshake,
+                ..greeted
+            })
         }
         TlsMode::StartTls => {
             let plain = start_tls(Box::new(tcp), settings).await?;
-            let tls = net.tls(&server.host, server.verify, plain).await?;
+            let mut tls = net.tls(&server.host, server.verify, plain).await?;
+            let handshake = Handshake::take(&mut tls);
             // There is no second greeting.
-            Greeted::ask(Wire::new(Box::new(tls)), settings).await
+            let greeted = Greeted::ask(Wire::new(Box::new(tls)), settings).await?;
+            Ok(Greeted {
+                handshake,
+                ..greeted
+            })
         }
     }
 }
@@ -69,7 +80,13 @@ impl Greeted {
             wire,
             settings: *settings,
             capabilities,
+            handshake: Handshake::default(),
         })
+    }
+
+    /// What the TLS handshake showed.
+    pub fn handshake(&self) -> &Handshake {
+        &self.handshake
     }
 }
 

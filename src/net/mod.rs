@@ -17,7 +17,8 @@
 //!   retries.
 //!
 //! # Standards
-//! RFC 8314 (TLS for mail access and submission), RFC 6125 (names in certificates), RFC 3501 §4.3 and
+//! RFC 8314 (TLS for mail access and submission), RFC 6125 (names in certificates), RFC 8446
+//! (which version a handshake chose), RFC 3501 §4.3 and
 //! RFC 9051 §4.3 (literals).
 
 mod address;
@@ -25,6 +26,7 @@ mod dial;
 mod environment;
 mod error;
 pub mod guard;
+mod handshake;
 mod line;
 mod tls;
 
@@ -35,6 +37,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 pub use environment::tls_environment;
 pub use error::{DialError, DialStep, NetSetupError, TlsKind};
+pub use handshake::{Certificate, Handshake, Watched};
 pub use tls::TlsStream;
 
 /// What the network part has to know.
@@ -83,6 +86,15 @@ impl Net {
             connectors: tls::Connectors::new(&roots),
             roots,
         })))
+    }
+
+    /// The addresses of a host, at most 16, whether or not they may be connected to. Bounded by
+    /// [`Settings::connect_timeout`]; may be dropped at any time.
+    ///
+    /// # Errors
+    /// [`DialError::Resolve`] or [`DialError::TimedOut`].
+    pub async fn resolve(&self, host: &str) -> Result<Vec<std::net::IpAddr>, DialError> {
+        dial::addresses(host, self.0.settings.connect_timeout).await
     }
 
     /// The trusted roots, for whoever brings its own TLS (the HTTP client).

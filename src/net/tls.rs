@@ -8,11 +8,11 @@ use tokio::{
     time::timeout,
 };
 
-use super::{DialError, DialStep, Net, NetSetupError, TlsKind};
+use super::{DialError, DialStep, Net, NetSetupError, TlsKind, handshake::Watched};
 use crate::model::TlsVerify;
 
-/// A TLS connection over `S`.
-pub type TlsStream<S> = async_native_tls::TlsStream<S>;
+/// A TLS connection over `S`; [`Handshake::take`](super::Handshake::take) tells what was agreed on.
+pub type TlsStream<S> = async_native_tls::TlsStream<Watched<S>>;
 
 /// One prepared connector per way of checking; the roots in them are shared, not copied.
 pub(super) struct Connectors {
@@ -84,6 +84,7 @@ impl Net {
             TlsVerify::Full => &self.0.connectors.full,
             TlsVerify::AcceptAny => &self.0.connectors.accept_any,
         };
+        let stream = Watched::new(stream);
         match timeout(self.0.settings.tls_timeout, connector.connect(host, stream)).await {
             Ok(Ok(tls)) => Ok(tls),
             Ok(Err(error)) => {
@@ -157,6 +158,32 @@ mod tests {
         let mut text = String::new();
         tls.read_to_string(&mut text).await.unwrap();
         Ok(text)
+    }
+
+    #[tokio::test]
+    async fn version_and_certificate_of_a_connection_are_known_whoever_vouches_for_it() {
+        let authority = testing::Authority::new("Test CA");
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let acceptor = authority.issue("mail.test", 30).acceptor();
+        let mut server = JoinSet::new();
+        server.spawn(async move {
+            let (tcp, _) = listener.accept().await.unwrap();
+            let _ = acceptor.accept(tcp).await.unwrap().read(&mut [0; 9]).await;
+        });
+        let net = testing::net(&["127.0.0.1"]);
+        let tcp = net.dial("127.0.0.1", port).await.unwrap();
+        let before = crate::model::Clock::now(&crate::model::SystemClock);
+        let mut tls = net.tls("other.test", TlsVerify::AcceptAny, tcp).await.unwrap();
+        let seen = crate::net::Handshake::take(&mut tls);
+        assert_eq!(seen.version, Some("TLS 1.3"));
+        let certificate = seen.certificate.unwrap();
+        assert_eq!(certificate.subject, "mail.test");
+        assert_eq!(certificate.issuer, "Test CA");
+        assert_eq!(certificate.names, ["mail.test"]);
+        let left = certificate.not_after.since(before).as_secs();
+        assert!((29 * 86_400..=30 * 86_400 + 60).contains(&left), "{left}");
+        assert!(certificate.not_before < before);
     }
 
     #[tokio::test]

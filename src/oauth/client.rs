@@ -138,6 +138,10 @@ impl OauthClient {
         Ok(Self { http })
     }
 
+    pub(super) fn http(&self) -> &reqwest::Client {
+        &self.http
+    }
+
     /// Redeems the code that a person brought back (RFC 6749 §4.1.3, RFC 7636 §4.5). `verifier` and
     /// `redirect_uri` are the ones of the request that sent the person away.
     ///

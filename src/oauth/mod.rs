@@ -25,6 +25,7 @@
 //! RFC 9700 (security practice), OpenID Connect Core 1.0 §3.1.3.7 (id token); Microsoft identity platform v2.0.
 
 mod client;
+mod clock;
 mod endpoints;
 pub mod entra;
 mod error;
@@ -34,6 +35,7 @@ mod transport;
 mod wire;
 
 pub use client::{Answer, OauthClient, Settings, SetupError};
+pub use clock::PlatformTime;
 pub use endpoints::{Endpoints, endpoints};
 pub use error::{OauthError, Reach, Refusal};
 pub use identity::Identity;

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     model::{Server, TlsMode},
-    net::Net,
+    net::{Handshake, Net},
 };
 
 /// Dials, makes TLS (at once or by STARTTLS), reads the greeting and says EHLO. Every step is bounded.
@@ -26,13 +26,15 @@ pub async fn connect(net: &Net, server: &Server, settings: &Settings) -> Result<
     let tcp = net.dial(&server.host, server.port).await?;
     match server.tls {
         TlsMode::Tls => {
-            let tls = net.tls(&server.host, server.verify, tcp).await?;
-            over_tls(tls, settings).await
+            let mut tls = net.tls(&server.host, server.verify, tcp).await?;
+            let handshake = Handshake::take(&mut tls);
+            Ok(over_tls(tls, settings).await?.after(handshake))
         }
         TlsMode::StartTls => {
             let clear = start_tls(tcp, settings).await?;
-            let tls = net.tls(&server.host, server.verify, clear).await?;
-            after_start_tls(tls, settings).await
+            let mut tls = net.tls(&server.host, server.verify, clear).await?;
+            let handshake = Handshake::take(&mut tls);
+            Ok(after_start_tls(tls, settings).await?.after(handshake))
         }
     }
 }

@@ -25,6 +25,7 @@
 //! # Standards
 //! RFC 9051 §2.3.1.1 (UIDs), RFC 5322 §3.6.4 (threading by Message-ID).
 
+mod about;
 mod account;
 mod check;
 mod contact;
@@ -50,6 +51,7 @@ mod text;
 mod tx;
 mod writer;
 
+pub use about::RefusalRow;
 pub use contact::{ContactRow, ListRow};
 pub use error::{OpenError, StoreError};
 pub use folder::FolderRow;
