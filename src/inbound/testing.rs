@@ -325,6 +325,8 @@ impl World {
             refresh_token: Some(SecretString::from("refresh")),
             scopes: None,
             signed_in_as: None,
+            tenant_id: None,
+            object_id: None,
         };
         let provider = self.account.provider().unwrap();
         self.store
@@ -336,15 +338,12 @@ impl World {
 
 async fn add_provider(store: &Store, clock: &Arc<dyn Clock>) -> CloudProviderId {
     let new = NewCloudProvider {
-        name: "Cloud".to_owned(),
-        service: CloudService::MicrosoftAzure,
-        application_id: "app".to_owned(),
         tenant_id: "tenant".to_owned(),
         client_secret: SecretString::from("client-secret"),
         redirect_uri: "https://motion.test/callback".to_owned(),
         // Nobody listens there: refreshing fails, and nothing leaves the machine.
         authority: Some("https://127.0.0.1:1".to_owned()),
-        scope_host: None,
+        ..NewCloudProvider::new("Cloud", CloudService::MicrosoftAzure, "app")
     };
     store.provider_add(&new, clock.now()).await.unwrap().id
 }

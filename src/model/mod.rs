@@ -35,6 +35,9 @@ pub use id::{
 pub use lease::{Lease, NodeId};
 pub use mail::{Attachment, Mailbox, ParsedMail, RawMail};
 pub use outgoing::{RecipientKind, RecipientState};
-pub use provider::{CloudProvider, CloudService, Grant, GrantState, NewCloudProvider, NewTokens};
+pub use provider::{
+    Access, ClientCertificate, Cloud, CloudProvider, CloudService, CredentialKind, Grant,
+    GrantState, NewCloudProvider, NewTokens,
+};
 pub use time::{Clock, SystemClock, Timestamp};
 pub use uid::{Cursor, Generation, Uid, UidValidity};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::{CloudProviderId, Timestamp};
 
@@ -58,6 +58,88 @@ impl fmt::Display for CloudService {
     }
 }
 
+/// Which of Microsoft's clouds the app is registered in; a preset for hosts. Google has one only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Cloud {
+    /// The public cloud (and GCC): the default.
+    #[default]
+    Worldwide,
+    /// United States government, GCC High (L4).
+    GccHigh,
+    /// United States Department of Defense (L5).
+    Dod,
+    /// China, operated by 21Vianet.
+    China,
+}
+
+impl Cloud {
+    const ALL: [Self; 4] = [Self::Worldwide, Self::GccHigh, Self::Dod, Self::China];
+
+    /// The stored and shown word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Worldwide => "worldwide",
+            Self::GccHigh => "gcc_high",
+            Self::Dod => "dod",
+            Self::China => "china",
+        }
+    }
+
+    /// By word, in any case.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|cloud| cloud.as_str().eq_ignore_ascii_case(text.trim()))
+    }
+}
+
+/// In whose name mailboxes are opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Access {
+    /// Of the person who signed in: the default.
+    #[default]
+    Delegated,
+    /// Of the application itself (client credentials, RFC 6749 §4.4): nobody signs in, there is no refresh token.
+    Application,
+}
+
+impl Access {
+    /// The stored and shown word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Delegated => "delegated",
+            Self::Application => "application",
+        }
+    }
+
+    /// By word, in any case.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Delegated, Self::Application]
+            .into_iter()
+            .find(|access| access.as_str().eq_ignore_ascii_case(text.trim()))
+    }
+}
+
+/// What an application proves itself with in place of a client secret (RFC 7523).
+#[derive(Clone, Debug)]
+pub struct ClientCertificate {
+    /// The certificate as uploaded to the app registration, PEM.
+    pub certificate: String,
+    /// Its private key, PEM.
+    pub private_key: SecretString,
+}
+
+/// What an application can prove itself with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CredentialKind {
+    /// Its certificate.
+    Certificate,
+    /// Its client secret.
+    FirstSecret,
+    /// The secret that waits beside the first.
+    SecondSecret,
+}
+
 /// What an administrator enters for a cloud provider.
 #[derive(Clone, Debug)]
 pub struct NewCloudProvider {
@@ -65,18 +147,65 @@ pub struct NewCloudProvider {
     pub name: String,
     /// Microsoft or Google.
     pub service: CloudService,
+    /// Which cloud of the service.
+    pub cloud: Cloud,
+    /// In whose name.
+    pub access: Access,
     /// "Application (client) ID".
     pub application_id: String,
     /// Tenant id or verified domain; `common`, `organizations`, `consumers`. Empty for Google.
     pub tenant_id: String,
-    /// Client secret, write-only.
+    /// Client secret, write-only; may be empty where there is a certificate.
     pub client_secret: SecretString,
+    /// When the platform will stop taking it, as the administrator read it there.
+    pub client_secret_expires_at: Option<Timestamp>,
+    /// Used when the first is refused, write-only; empty: none.
+    pub second_secret: SecretString,
+    /// When the platform will stop taking the second.
+    pub second_secret_expires_at: Option<Timestamp>,
+    /// Used in place of the secrets.
+    pub certificate: Option<ClientCertificate>,
     /// Used for both authorize and token, never taken from a request header.
     pub redirect_uri: String,
     /// Identity platform base URL where it is not the service's own (national clouds, tests).
     pub authority: Option<String>,
     /// Base URL of the mail scopes where it is not the service's own, e.g. `https://outlook.office.com`.
     pub scope_host: Option<String>,
+}
+
+impl NewCloudProvider {
+    /// Delegated access in the worldwide cloud, and nothing entered yet but these.
+    pub fn new(name: &str, service: CloudService, application_id: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            service,
+            cloud: Cloud::default(),
+            access: Access::default(),
+            application_id: application_id.to_owned(),
+            tenant_id: String::new(),
+            client_secret: SecretString::default(),
+            client_secret_expires_at: None,
+            second_secret: SecretString::default(),
+            second_secret_expires_at: None,
+            certificate: None,
+            redirect_uri: String::new(),
+            authority: None,
+            scope_host: None,
+        }
+    }
+
+    /// What can be proved with, in order of use. Empty: the application is a public client.
+    pub fn credentials(&self) -> Vec<CredentialKind> {
+        let entered = |secret: &SecretString| !secret.expose_secret().is_empty();
+        [
+            (CredentialKind::Certificate, self.certificate.is_some()),
+            (CredentialKind::FirstSecret, entered(&self.client_secret)),
+            (CredentialKind::SecondSecret, entered(&self.second_secret)),
+        ]
+        .into_iter()
+        .filter_map(|(kind, there)| there.then_some(kind))
+        .collect()
+    }
 }
 
 /// A stored cloud provider.
@@ -145,6 +274,14 @@ pub struct Grant {
     pub attempt_started_at: Option<Timestamp>,
     /// User name (UPN) of the person who signed in, from the id token.
     pub signed_in_as: Option<String>,
+    /// The directory (tenant) of that person: with the object id, the identity the grant is pinned to.
+    pub tenant_id: Option<String>,
+    /// The directory's id of that person; stays when they are renamed.
+    pub object_id: Option<String>,
+    /// When that person signed in.
+    pub signed_in_at: Option<Timestamp>,
+    /// When the platform last gave tokens for it: the idle limit counts from here.
+    pub refreshed_at: Option<Timestamp>,
     /// Scopes actually granted, space-separated.
     pub scopes: Option<String>,
     /// Why a person must sign in again: the platform's own words.
@@ -166,4 +303,8 @@ pub struct NewTokens {
     pub scopes: Option<String>,
     /// User name from the id token, when there was one.
     pub signed_in_as: Option<String>,
+    /// Tenant from the id token, when there was one.
+    pub tenant_id: Option<String>,
+    /// Object id from the id token, when there was one.
+    pub object_id: Option<String>,
 }

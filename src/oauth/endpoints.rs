@@ -161,14 +161,10 @@ pub(super) fn unusable(field: &'static str, detail: &str) -> OauthError {
 #[cfg(test)]
 pub(super) fn example_provider(service: CloudService) -> NewCloudProvider {
     NewCloudProvider {
-        name: "Contoso".into(),
-        service,
-        application_id: "app-1".into(),
         tenant_id: "contoso.onmicrosoft.com".into(),
         client_secret: String::from("s3cret").into(),
         redirect_uri: "https://motion.example/api/cloudProviders/oauth2/microsoft/callback".into(),
-        authority: None,
-        scope_host: None,
+        ..NewCloudProvider::new("Contoso", service, "app-1")
     }
 }
 

@@ -147,15 +147,12 @@ impl Platform {
     /// A Microsoft provider that lives here.
     pub(crate) fn provider(&self, name: &str) -> NewCloudProvider {
         NewCloudProvider {
-            name: name.into(),
-            service: CloudService::MicrosoftAzure,
-            application_id: "app-1".into(),
             tenant_id: "11111111-2222-3333-4444-555555555555".into(),
             client_secret: String::from("s3cret&=+%").into(),
             redirect_uri: "https://motion.example/api/cloudProviders/oauth2/microsoft/callback"
                 .into(),
             authority: Some(self.authority.clone()),
-            scope_host: None,
+            ..NewCloudProvider::new(name, CloudService::MicrosoftAzure, "app-1")
         }
     }
 }

@@ -42,6 +42,10 @@ fn grant(row: &AnyRow, keys: &Keys) -> Result<Grant, StoreError> {
         attempt: row.col("attempt")?,
         attempt_started_at: row.time_if("attempt_started_at")?,
         signed_in_as: row.col("signed_in_as")?,
+        tenant_id: row.col("tenant_id")?,
+        object_id: row.col("object_id")?,
+        signed_in_at: row.time_if("signed_in_at")?,
+        refreshed_at: row.time_if("refreshed_at")?,
         scopes: row.col("scopes")?,
         reason: row.col("reason")?,
         updated_at: row.time("updated_at")?,
@@ -56,6 +60,8 @@ struct Sealed {
     refresh: Option<Vec<u8>>,
     scopes: Option<String>,
     signed_in_as: Option<String>,
+    tenant_id: Option<String>,
+    object_id: Option<String>,
     now: i64,
 }
 
@@ -72,6 +78,8 @@ impl Sealed {
                 .map(|token| keys.seal(place(&name, "refresh_token"), token)),
             scopes: tokens.scopes.as_deref().map(|text| cut(text, 10_000)),
             signed_in_as: tokens.signed_in_as.as_deref().map(|text| cut(text, 320)),
+            tenant_id: tokens.tenant_id.as_deref().map(|text| cut(text, 255)),
+            object_id: tokens.object_id.as_deref().map(|text| cut(text, 255)),
             now: now.millis(),
         }
     }
@@ -90,12 +98,16 @@ impl Step for Adopt {
         let matched = tx
             .run(
                 sqlx::query(
-                    "UPDATE grants SET state = 'ok', version = version + 1, access_token = ?, access_expires_at = ?, refresh_token = COALESCE(?, refresh_token), attempt = NULL, attempt_started_at = NULL, signed_in_as = ?, scopes = ?, reason = NULL, updated_at = ? WHERE provider_id = ?",
+                    "UPDATE grants SET state = 'ok', version = version + 1, access_token = ?, access_expires_at = ?, refresh_token = COALESCE(?, refresh_token), attempt = NULL, attempt_started_at = NULL, signed_in_as = ?, tenant_id = ?, object_id = ?, signed_in_at = ?, refreshed_at = ?, scopes = ?, reason = NULL, updated_at = ? WHERE provider_id = ?",
                 )
                 .bind(new.access.clone())
                 .bind(new.expires_at)
                 .bind(new.refresh.clone())
                 .bind(new.signed_in_as.clone())
+                .bind(new.tenant_id.clone())
+                .bind(new.object_id.clone())
+                .bind(new.now)
+                .bind(new.now)
                 .bind(new.scopes.clone())
                 .bind(new.now)
                 .bind(new.provider),
@@ -198,13 +210,14 @@ impl Step for Finish {
         let matched = tx
             .run(
                 sqlx::query(
-                    "UPDATE grants SET state = 'ok', version = version + 1, access_token = ?, access_expires_at = ?, refresh_token = COALESCE(?, refresh_token), attempt = NULL, attempt_started_at = NULL, signed_in_as = COALESCE(?, signed_in_as), scopes = COALESCE(?, scopes), reason = NULL, updated_at = ? WHERE provider_id = ? AND attempt = ? AND version = ?",
+                    "UPDATE grants SET state = 'ok', version = version + 1, access_token = ?, access_expires_at = ?, refresh_token = COALESCE(?, refresh_token), attempt = NULL, attempt_started_at = NULL, signed_in_as = COALESCE(?, signed_in_as), scopes = COALESCE(?, scopes), reason = NULL, refreshed_at = ?, updated_at = ? WHERE provider_id = ? AND attempt = ? AND version = ?",
                 )
                 .bind(new.access.clone())
                 .bind(new.expires_at)
                 .bind(new.refresh.clone())
                 .bind(new.signed_in_as.clone())
                 .bind(new.scopes.clone())
+                .bind(new.now)
                 .bind(new.now)
                 .bind(new.provider)
                 .bind(&self.attempt)
@@ -254,7 +267,7 @@ impl Step for Failed {
     }
 }
 
-const BY_PROVIDER: &str = "SELECT provider_id, state, version, access_token, access_expires_at, refresh_token, attempt, attempt_started_at, signed_in_as, scopes, reason, updated_at FROM grants WHERE provider_id = ?";
+const BY_PROVIDER: &str = "SELECT provider_id, state, version, access_token, access_expires_at, refresh_token, attempt, attempt_started_at, signed_in_as, tenant_id, object_id, signed_in_at, refreshed_at, scopes, reason, updated_at FROM grants WHERE provider_id = ?";
 
 impl Store {
     /// The grant of a provider; `Damaged` where a token does not decrypt.
@@ -271,7 +284,7 @@ impl Store {
         let mut reader = self.read("listing grants").await?;
         let rows = reader
             .all(sqlx::query(
-                "SELECT provider_id, state, version, access_token, access_expires_at, refresh_token, attempt, attempt_started_at, signed_in_as, scopes, reason, updated_at FROM grants ORDER BY provider_id",
+                "SELECT provider_id, state, version, access_token, access_expires_at, refresh_token, attempt, attempt_started_at, signed_in_as, tenant_id, object_id, signed_in_at, refreshed_at, scopes, reason, updated_at FROM grants ORDER BY provider_id",
             ))
             .await?;
         let mut grants = Vec::with_capacity(rows.len());

@@ -1,6 +1,6 @@
 //! Cloud providers: app registrations with their sealed client secrets.
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use sqlx::any::AnyRow;
 
 use super::{
@@ -9,19 +9,34 @@ use super::{
     text::{Columns, cut, word},
     tx::{Step, Tx},
 };
-use crate::model::{CloudProvider, CloudProviderId, CloudService, NewCloudProvider, Timestamp};
+use crate::model::{
+    Access, ClientCertificate, Cloud, CloudProvider, CloudProviderId, CloudService,
+    NewCloudProvider, Timestamp,
+};
 
 /// `None` leaves a field as it is.
 #[derive(Clone, Debug, Default)]
 pub struct CloudProviderChange {
     /// Unique name.
     pub name: Option<String>,
+    /// Which cloud of the service.
+    pub cloud: Option<Cloud>,
+    /// In whose name.
+    pub access: Option<Access>,
     /// "Application (client) ID".
     pub application_id: Option<String>,
     /// Tenant.
     pub tenant_id: Option<String>,
     /// Client secret.
     pub client_secret: Option<SecretString>,
+    /// `Some(None)`: not known.
+    pub client_secret_expires_at: Option<Option<Timestamp>>,
+    /// The secret beside the first; an empty one removes it.
+    pub second_secret: Option<SecretString>,
+    /// `Some(None)`: not known.
+    pub second_secret_expires_at: Option<Option<Timestamp>>,
+    /// `Some(None)`: none.
+    pub certificate: Option<Option<ClientCertificate>>,
     /// Redirect URI.
     pub redirect_uri: Option<String>,
     /// `Some(None)`: the service's own.
@@ -38,38 +53,85 @@ impl CloudProviderChange {
             }
         }
         put(&self.name, &mut entered.name);
+        put(&self.cloud, &mut entered.cloud);
+        put(&self.access, &mut entered.access);
         put(&self.application_id, &mut entered.application_id);
         put(&self.tenant_id, &mut entered.tenant_id);
         put(&self.client_secret, &mut entered.client_secret);
+        put(
+            &self.client_secret_expires_at,
+            &mut entered.client_secret_expires_at,
+        );
+        put(&self.second_secret, &mut entered.second_secret);
+        put(
+            &self.second_secret_expires_at,
+            &mut entered.second_secret_expires_at,
+        );
+        put(&self.certificate, &mut entered.certificate);
         put(&self.redirect_uri, &mut entered.redirect_uri);
         put(&self.authority, &mut entered.authority);
         put(&self.scope_host, &mut entered.scope_host);
         entered
     }
-}
 
-fn place(row: &str) -> Place<'_> {
-    Place {
-        table: "cloud_providers",
-        row,
-        column: "client_secret",
+    /// Whether it enters one of the secrets anew.
+    fn has_secret(&self) -> bool {
+        self.client_secret.is_some() || self.second_secret.is_some() || self.certificate.is_some()
     }
 }
 
-fn provider(row: &AnyRow, keys: &Keys) -> Result<CloudProvider, StoreError> {
+fn place<'a>(row: &'a str, column: &'static str) -> Place<'a> {
+    Place {
+        table: "cloud_providers",
+        row,
+        column,
+    }
+}
+
+/// What becomes of a sealed secret that does not open.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Damage {
+    /// The row cannot be used.
+    Refused,
+    /// The secret counts as not entered: the row can be seen and cured by entering it again.
+    Empty,
+}
+
+fn provider(row: &AnyRow, keys: &Keys, damage: Damage) -> Result<CloudProvider, StoreError> {
     let id: i64 = row.col("id")?;
-    let secret = row.col::<Option<Vec<u8>>>("client_secret")?;
+    let name = id.to_string();
+    let open = |column: &'static str| -> Result<Option<SecretString>, StoreError> {
+        let Some(sealed) = row.col::<Option<Vec<u8>>>(column)? else {
+            return Ok(None);
+        };
+        match keys.open(place(&name, column), &sealed) {
+            Err(StoreError::Damaged { .. }) if damage == Damage::Empty => Ok(None),
+            opened => opened.map(Some),
+        }
+    };
+    // A certificate is of no use without its key.
+    let certificate = match (
+        row.col::<Option<String>>("certificate")?,
+        open("private_key")?,
+    ) {
+        (Some(certificate), Some(private_key)) => Some(ClientCertificate {
+            certificate,
+            private_key,
+        }),
+        _ => None,
+    };
     let entered = NewCloudProvider {
         name: row.col("name")?,
-        service: word(
-            "cloud provider",
-            id,
-            &row.col::<String>("service")?,
-            CloudService::parse,
-        )?,
+        service: told(row, id, "service", CloudService::parse)?,
+        cloud: told(row, id, "cloud", Cloud::parse)?,
+        access: told(row, id, "access", Access::parse)?,
         application_id: row.col("application_id")?,
         tenant_id: row.col("tenant_id")?,
-        client_secret: keys.open(place(&id.to_string()), &secret.unwrap_or_default())?,
+        client_secret: open("client_secret")?.unwrap_or_default(),
+        client_secret_expires_at: row.time_if("client_secret_expires_at")?,
+        second_secret: open("second_secret")?.unwrap_or_default(),
+        second_secret_expires_at: row.time_if("second_secret_expires_at")?,
+        certificate,
         redirect_uri: row.col("redirect_uri")?,
         authority: row.col("authority")?,
         scope_host: row.col("scope_host")?,
@@ -82,7 +144,17 @@ fn provider(row: &AnyRow, keys: &Keys) -> Result<CloudProvider, StoreError> {
     })
 }
 
-/// Writes all that was entered, and the secret sealed for its row.
+/// One of the columns with a word of ours.
+fn told<T>(
+    row: &AnyRow,
+    id: i64,
+    column: &'static str,
+    parse: fn(&str) -> Option<T>,
+) -> Result<T, StoreError> {
+    word("cloud provider", id, &row.col::<String>(column)?, parse)
+}
+
+/// Writes all that was entered, and the secrets sealed for their row.
 async fn put(
     tx: &mut Tx,
     keys: &Keys,
@@ -90,15 +162,27 @@ async fn put(
     entered: &NewCloudProvider,
     now: Timestamp,
 ) -> Result<u64, StoreError> {
-    let sealed = keys.seal(place(&id.to_string()), &entered.client_secret);
+    let row = id.to_string();
+    let seal = |column, secret: &SecretString| {
+        let there = !secret.expose_secret().is_empty();
+        there.then(|| keys.seal(place(&row, column), secret))
+    };
+    let certificate = entered.certificate.as_ref();
     tx.run(
         sqlx::query(
-            "UPDATE cloud_providers SET name = ?, application_id = ?, tenant_id = ?, client_secret = ?, redirect_uri = ?, authority = ?, scope_host = ?, updated_at = ? WHERE id = ?",
+            "UPDATE cloud_providers SET name = ?, cloud = ?, access = ?, application_id = ?, tenant_id = ?, client_secret = ?, client_secret_expires_at = ?, second_secret = ?, second_secret_expires_at = ?, certificate = ?, private_key = ?, redirect_uri = ?, authority = ?, scope_host = ?, updated_at = ? WHERE id = ?",
         )
         .bind(cut(&entered.name, 100))
+        .bind(entered.cloud.as_str())
+        .bind(entered.access.as_str())
         .bind(cut(&entered.application_id, 255))
         .bind(cut(&entered.tenant_id, 255))
-        .bind(sealed)
+        .bind(seal("client_secret", &entered.client_secret))
+        .bind(entered.client_secret_expires_at.map(Timestamp::millis))
+        .bind(seal("second_secret", &entered.second_secret))
+        .bind(entered.second_secret_expires_at.map(Timestamp::millis))
+        .bind(certificate.map(|one| cut(&one.certificate, 60_000)))
+        .bind(certificate.and_then(|one| seal("private_key", &one.private_key)))
         .bind(cut(&entered.redirect_uri, 2_000))
         .bind(entered.authority.as_deref().map(|text| cut(text, 2_000)))
         .bind(entered.scope_host.as_deref().map(|text| cut(text, 2_000)))
@@ -122,7 +206,7 @@ impl Step for Add {
         let id = tx
             .insert(
                 sqlx::query(
-                    "INSERT INTO cloud_providers (name, service, application_id, tenant_id, redirect_uri, created_at, updated_at) VALUES (?, ?, '', '', '', ?, ?)",
+                    "INSERT INTO cloud_providers (name, service, cloud, access, application_id, tenant_id, redirect_uri, created_at, updated_at) VALUES (?, ?, '', '', '', '', '', ?, ?)",
                 )
                 .bind(cut(&self.new.name, 100))
                 .bind(self.new.service.as_str())
@@ -166,12 +250,12 @@ impl Step for Change {
         let Some(row) = tx.first(sqlx::query(BY_ID).bind(self.id.get())).await? else {
             return Err(missing);
         };
-        let before = match (provider(&row, &self.keys), &self.change.client_secret) {
-            (Ok(before), _) => before,
-            // A secret that does not decrypt is cured by entering it again.
-            (Err(StoreError::Damaged { .. }), Some(secret)) => unsealed(&row, secret.clone())?,
-            (Err(error), _) => return Err(error),
+        // A secret that does not decrypt is cured by entering it again.
+        let damage = match self.change.has_secret() {
+            true => Damage::Empty,
+            false => Damage::Refused,
         };
+        let before = provider(&row, &self.keys, damage)?;
         let entered = self.change.applied_to(before.entered);
         match put(tx, &self.keys, self.id.get(), &entered, self.now).await? {
             1 => Ok(CloudProvider {
@@ -184,29 +268,32 @@ impl Step for Change {
     }
 }
 
-/// A row with a secret from elsewhere.
-fn unsealed(row: &AnyRow, client_secret: SecretString) -> Result<CloudProvider, StoreError> {
-    let id: i64 = row.col("id")?;
-    Ok(CloudProvider {
-        id: CloudProviderId::new(id),
-        entered: NewCloudProvider {
-            name: row.col("name")?,
-            service: word(
-                "cloud provider",
-                id,
-                &row.col::<String>("service")?,
-                CloudService::parse,
-            )?,
-            application_id: row.col("application_id")?,
-            tenant_id: row.col("tenant_id")?,
-            client_secret,
-            redirect_uri: row.col("redirect_uri")?,
-            authority: row.col("authority")?,
-            scope_host: row.col("scope_host")?,
-        },
-        created_at: row.time("created_at")?,
-        updated_at: row.time("updated_at")?,
-    })
+struct Swap {
+    id: CloudProviderId,
+    refused: SecretString,
+    keys: Keys,
+    now: Timestamp,
+}
+impl Step for Swap {
+    type Answer = bool;
+    const DOING: &'static str = "changing to the second client secret";
+
+    async fn apply(&self, tx: &mut Tx) -> Result<bool, StoreError> {
+        let Some(row) = tx.first(sqlx::query(BY_ID).bind(self.id.get())).await? else {
+            return Ok(false);
+        };
+        let mut entered = provider(&row, &self.keys, Damage::Refused)?.entered;
+        let same = entered.client_secret.expose_secret() == self.refused.expose_secret();
+        if !same || entered.second_secret.expose_secret().is_empty() {
+            return Ok(false);
+        }
+        std::mem::swap(&mut entered.client_secret, &mut entered.second_secret);
+        std::mem::swap(
+            &mut entered.client_secret_expires_at,
+            &mut entered.second_secret_expires_at,
+        );
+        Ok(put(tx, &self.keys, self.id.get(), &entered, self.now).await? == 1)
+    }
 }
 
 struct Remove(CloudProviderId);
@@ -239,7 +326,7 @@ impl Step for Remove {
     }
 }
 
-const BY_ID: &str = "SELECT id, name, service, application_id, tenant_id, client_secret, redirect_uri, authority, scope_host, created_at, updated_at FROM cloud_providers WHERE id = ?";
+const BY_ID: &str = "SELECT id, name, service, cloud, access, application_id, tenant_id, client_secret, client_secret_expires_at, second_secret, second_secret_expires_at, certificate, private_key, redirect_uri, authority, scope_host, created_at, updated_at FROM cloud_providers WHERE id = ?";
 
 impl Store {
     /// Adds a provider and its (missing) grant; `Taken` where the name exists.
@@ -259,7 +346,8 @@ impl Store {
     ) -> Result<Option<CloudProvider>, StoreError> {
         let mut reader = self.read("reading a cloud provider").await?;
         let row = reader.first(sqlx::query(BY_ID).bind(id.get())).await?;
-        row.map(|row| provider(&row, &self.inner.keys)).transpose()
+        row.map(|row| provider(&row, &self.inner.keys, Damage::Refused))
+            .transpose()
     }
 
     /// All providers, oldest first. One whose secret does not decrypt is shown with an empty one: it
@@ -272,17 +360,14 @@ impl Store {
         let rows = reader
             .all(
                 sqlx::query(
-                    "SELECT id, name, service, application_id, tenant_id, client_secret, redirect_uri, authority, scope_host, created_at, updated_at FROM cloud_providers ORDER BY id LIMIT ? OFFSET ?",
+                    "SELECT id, name, service, cloud, access, application_id, tenant_id, client_secret, client_secret_expires_at, second_secret, second_secret_expires_at, certificate, private_key, redirect_uri, authority, scope_host, created_at, updated_at FROM cloud_providers ORDER BY id LIMIT ? OFFSET ?",
                 )
                 .bind(page.limit())
                 .bind(page.offset()),
             )
             .await?;
-        Rows::of(count, &rows, |row| match provider(row, &self.inner.keys) {
-            Err(StoreError::Damaged { what: "secret", .. }) => {
-                unsealed(row, SecretString::from(String::new()))
-            }
-            other => other,
+        Rows::of(count, &rows, |row| {
+            provider(row, &self.inner.keys, Damage::Empty)
         })
     }
 
@@ -301,6 +386,24 @@ impl Store {
             now,
         };
         self.write(step).await
+    }
+
+    /// The platform refused the first client secret and took the second: where the first still is
+    /// `refused`, the two change places, with their dates. False: somebody changed them meanwhile.
+    pub async fn provider_swap_secrets(
+        &self,
+        id: CloudProviderId,
+        refused: &SecretString,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let (refused, keys) = (refused.clone(), self.inner.keys.clone());
+        self.write(Swap {
+            id,
+            refused,
+            keys,
+            now,
+        })
+        .await
     }
 
     /// Removes a provider with its grant and begun sign-ins; `InUse` while an account logs in with it.

@@ -115,6 +115,8 @@ impl Bench {
             refresh_token: Some(secret("rt-0")),
             scopes: Some("mail".into()),
             signed_in_as: Some("andrea@contoso.example".into()),
+            tenant_id: None,
+            object_id: None,
         };
         bench
             .store

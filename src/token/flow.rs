@@ -175,6 +175,9 @@ async fn exchange(
     }
     // Whether this person may be a delegate of the accounts that use the provider is judged by who
     // knows the accounts; who they are is stored.
+    let (tenant_id, object_id) = answer.identity.as_ref().map_or((None, None), |identity| {
+        (identity.tenant_id.clone(), identity.object_id.clone())
+    });
     let signed_in_as = answer.identity.map(|identity| identity.user_name);
     let tokens = NewTokens {
         access_token: answer.access_token,
@@ -182,6 +185,8 @@ async fn exchange(
         refresh_token: answer.refresh_token,
         scopes: answer.scopes,
         signed_in_as: signed_in_as.clone(),
+        tenant_id,
+        object_id,
     };
     let provider = state.provider;
     let now = keeper.clock.now();

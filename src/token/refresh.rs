@@ -120,6 +120,9 @@ async fn keep(
             .identity
             .map(|identity| identity.user_name)
             .or_else(|| grant.signed_in_as.clone()),
+        // A refresh changes nothing of who the grant is pinned to.
+        tenant_id: None,
+        object_id: None,
     };
     let recorded = record(keeper, grant, attempt, Fact::Refreshed(&tokens)).await;
     match recorded {

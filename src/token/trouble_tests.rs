@@ -111,6 +111,8 @@ async fn a_dead_grant_is_asked_for_once_and_not_again_before_a_person_signs_in()
         refresh_token: Some(secret("rt-new")),
         scopes: None,
         signed_in_as: None,
+        tenant_id: None,
+        object_id: None,
     };
     let mut changes = keeper.changes();
     changes.mark_unchanged();

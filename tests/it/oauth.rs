@@ -52,14 +52,11 @@ impl Bench {
         tasks.spawn(writer.run(CancellationToken::new()));
         let (client, secret) = lab.client(token_seconds).await;
         let entered = NewCloudProvider {
-            name: format!("Lab {client}"),
-            service: MICROSOFT,
-            application_id: client.clone(),
             tenant_id: lab.get("TENANT").into(),
             client_secret: secret.into(),
             redirect_uri: format!("http://127.0.0.1:9380{}", lab.get("CALLBACK_PATH")),
             authority: Some(lab.get("AUTHORITY").into()),
-            scope_host: None,
+            ..NewCloudProvider::new(&format!("Lab {client}"), MICROSOFT, &client)
         };
         let provider = store
             .provider_add(&entered, now())

@@ -8,7 +8,7 @@ use std::{
 
 use sqlx::{Connection as _, Executor as _};
 
-use crate::support::{Daemon, Engine, daemon::binary};
+use crate::support::{Daemon, Engine, daemon::binary, eventually};
 
 /// Runs the daemon, which must end by itself, and gives what it said.
 fn refused(daemon: &Daemon, environment: &[(&str, &str)]) -> Output {
@@ -146,6 +146,110 @@ async fn bad_input_68_odd_surroundings_are_refused_clearly_or_do_no_harm() {
     daemon.launch().await;
     assert_eq!(daemon.error_log(), "");
     assert!(daemon.stop().await.success());
+}
+
+/// A command line that does something to its own copy of the machine's name or mounts, then becomes the daemon.
+fn in_its_own(namespace: &str, first: &str) -> Vec<String> {
+    ["unshare", namespace, "sh", "-c"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain([format!("{first} && exec \"$@\""), "sh".to_owned()])
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_input_68_an_odd_host_name_and_a_missing_resolver_do_no_harm_to_others() {
+    let mut daemon = Daemon::prepare(Engine::Sqlite, &[]).await;
+    daemon.wrapper = in_its_own(
+        "--uts",
+        "printf 'a b\\342\\200\\256c' > /proc/sys/kernel/hostname",
+    );
+    daemon.launch().await;
+    let list = daemon.add_list().await;
+    let mailbox = daemon.lab.fresh_mailbox("oddhost");
+    let works = daemon.add_password_account(list, "WORKS", &mailbox).await;
+    daemon.wait_lane(works, "inbound", "ready").await;
+    // EHLO carries the name: a server must not be told nonsense.
+    daemon.wait_lane(works, "outbound", "ready").await;
+    assert_eq!(daemon.error_log(), "");
+    assert!(daemon.stop().await.success());
+
+    daemon.wrapper = in_its_own("--mount", "mount --bind /dev/null /etc/resolv.conf");
+    daemon.launch().await;
+    daemon.wait_lane(works, "inbound", "ready").await;
+    let named = daemon.account_body(
+        list,
+        "NAMED",
+        "named@lab.test",
+        serde_json::json!({
+            "authentication": "password", "username": "named@lab.test", "password": "x",
+            "imap": {"host": "imap.mail.test", "port": 993, "tls": "tls"},
+        }),
+    );
+    let named = daemon.api.post("/api/mail/accounts", &named).await["id"]
+        .as_i64()
+        .expect("id");
+    eventually(
+        "the name that nobody resolves is named",
+        std::time::Duration::from_secs(40),
+        || async {
+            match daemon.lane(named, "inbound").await.1.as_deref() {
+                Some("host_not_found" | "host_lookup_silent") => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        },
+    )
+    .await;
+    daemon.wait_lane(works, "inbound", "ready").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_input_68_with_a_clock_in_1970_the_daemon_starts_and_points_at_the_clock() {
+    let mut daemon = Daemon::prepare(Engine::Sqlite, &[]).await;
+    let mailbox = daemon.lab.fresh_mailbox("clock");
+    // As a machine starts whose clock has no battery; the monotonic clock goes on as it is. (The command
+    // `faketime` itself would stay between us and the daemon.)
+    let library = std::fs::read_dir("/usr/lib")
+        .expect("libraries")
+        .flatten()
+        .map(|folder| folder.path().join("faketime/libfaketimeMT.so.1"))
+        .find(|path| path.exists())
+        .expect("faketime is installed");
+    daemon.environment = [
+        ("LD_PRELOAD", library.to_str().expect("path")),
+        ("FAKETIME", "@1970-01-02 00:00:00"),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+    ]
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .to_vec();
+    daemon.launch().await;
+    let list = daemon.add_list().await;
+    let account = daemon.add_password_account(list, "CLOCK", &mailbox).await;
+    let next = eventually(
+        "the certificate's dates are named",
+        std::time::Duration::from_secs(20),
+        || async {
+            let shown = daemon
+                .api
+                .get(&format!("/api/mail/accounts/{account}"))
+                .await;
+            let lane = &shown["status"]["inbound"];
+            match lane["code"].as_str() {
+                Some("tls_expired") => Ok(lane["next"].to_string()),
+                _ => Err(lane.to_string()),
+            }
+        },
+    )
+    .await;
+    assert!(next.contains("clock"), "{next}");
+    assert!(daemon.combined_log().contains("[1970-01-02 "));
+    let lines = daemon.error_log();
+    assert_eq!(lines.lines().count(), 2, "one line for each lane:\n{lines}");
+    assert!(daemon.stop().await.success());
+    // The clock is set right: everything goes on from what is stored.
+    daemon.environment.clear();
+    daemon.launch().await;
+    daemon.wait_lane(account, "inbound", "ready").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -82,14 +82,12 @@ pub(super) fn new_provider(
             Some(client_secret),
             Some(redirect_uri),
         ) => NewCloudProvider {
-            name,
-            service,
-            application_id,
             tenant_id: tenant_id.unwrap_or_default(),
             client_secret,
             redirect_uri,
             authority,
             scope_host,
+            ..NewCloudProvider::new(&name, service, &application_id)
         },
         _ => return Err(ApiError::Invalid(problems.0)),
     };
@@ -134,6 +132,7 @@ pub(super) fn changed_provider(
         redirect_uri,
         authority,
         scope_host,
+        ..CloudProviderChange::default()
     };
     let mut after = stored.clone();
     if let Some(text) = &change.application_id {

@@ -304,14 +304,15 @@ pub fn new_account(key: &str, list: ListId) -> NewAccount {
 
 pub fn new_provider(name: &str) -> NewCloudProvider {
     NewCloudProvider {
-        name: name.to_owned(),
-        service: motion_email::model::CloudService::MicrosoftAzure,
-        application_id: "app".to_owned(),
         tenant_id: "tenant".to_owned(),
         client_secret: SecretString::from("client-s3cret"),
         redirect_uri: "https://x.example/cb".to_owned(),
-        authority: None,
         scope_host: Some("https://outlook.office.com".to_owned()),
+        ..NewCloudProvider::new(
+            name,
+            motion_email::model::CloudService::MicrosoftAzure,
+            "app",
+        )
     }
 }
 

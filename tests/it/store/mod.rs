@@ -47,6 +47,7 @@ conformance!(
     registry::an_account_is_stored_changed_paused_and_removed,
     registry::a_name_or_key_is_taken_once,
     registry::a_damaged_secret_or_word_parks_only_its_account,
+    registry::a_second_secret_changes_places_with_the_one_that_was_refused,
     registry::a_sign_in_state_is_taken_once_and_in_time,
     registry::a_grant_is_refreshed_only_by_its_holder_and_only_once_per_version,
     registry::nodes_of_the_same_home_replace_each_other_and_free_their_leases,

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use motion_email::{
-    model::{AccountKey, Authentication, Backfill, GrantState, LaneName, NewTokens, NodeId},
+    model::{
+        Access, AccountKey, Authentication, Backfill, ClientCertificate, Cloud, GrantState,
+        LaneName, NewTokens, NodeId,
+    },
     store::{CloudProviderChange, LeaseRow, NewOauthState, NodeRow, StoreError, TakenState},
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -256,6 +259,40 @@ pub async fn a_damaged_secret_or_word_parks_only_its_account(bench: &mut Bench) 
     assert!(bench.store.account_get(cut).await.unwrap().is_some());
 }
 
+pub async fn a_second_secret_changes_places_with_the_one_that_was_refused(bench: &mut Bench) {
+    let store = &bench.store;
+    let mut new = new_provider("Motion");
+    new.access = Access::Application;
+    new.cloud = Cloud::China;
+    new.client_secret_expires_at = Some(at(10));
+    new.second_secret = SecretString::from("second-s3cret");
+    new.certificate = Some(ClientCertificate {
+        certificate: "-----BEGIN CERTIFICATE-----".to_owned(),
+        private_key: SecretString::from("key-s3cret"),
+    });
+    let id = store.provider_add(&new, at(1)).await.unwrap().id;
+    let swap = async |refused: &str| {
+        let refused = SecretString::from(refused.to_owned());
+        store.provider_swap_secrets(id, &refused, at(2)).await
+    };
+    assert!(!swap("another").await.unwrap());
+    assert!(swap("client-s3cret").await.unwrap());
+    assert!(!swap("client-s3cret").await.unwrap());
+    let read = store.provider_get(id).await.unwrap().unwrap().entered;
+    assert_eq!(read.client_secret.expose_secret(), "second-s3cret");
+    assert_eq!(read.second_secret.expose_secret(), "client-s3cret");
+    assert_eq!(read.client_secret_expires_at, None);
+    assert_eq!(read.second_secret_expires_at, Some(at(10)));
+    assert_eq!(
+        (read.access, read.cloud),
+        (Access::Application, Cloud::China)
+    );
+    let key = read.certificate.unwrap().private_key;
+    assert_eq!(key.expose_secret(), "key-s3cret");
+    let clear = "SELECT COUNT(*) FROM cloud_providers WHERE client_secret LIKE '%s3cret%' OR second_secret LIKE '%s3cret%' OR private_key LIKE '%s3cret%'";
+    assert_eq!(bench.number(clear).await, 0);
+}
+
 pub async fn a_sign_in_state_is_taken_once_and_in_time(bench: &mut Bench) {
     let store = &bench.store;
     let provider = store
@@ -323,6 +360,8 @@ pub async fn a_grant_is_refreshed_only_by_its_holder_and_only_once_per_version(b
         refresh_token: refresh.then(|| SecretString::from(format!("refresh-{n}"))),
         scopes: Some("IMAP SMTP".to_owned()),
         signed_in_as: Some("anna@corp.example".to_owned()),
+        tenant_id: None,
+        object_id: None,
     };
     let adopted = store
         .grant_adopt(provider, &tokens(1, true), at(1))

@@ -15,9 +15,16 @@ CREATE TABLE IF NOT EXISTS cloud_providers (
     id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
     name VARCHAR(100) NOT NULL,
     service VARCHAR(40) NOT NULL,
+    cloud VARCHAR(20) NOT NULL,
+    access VARCHAR(20) NOT NULL,
     application_id VARCHAR(255) NOT NULL,
     tenant_id VARCHAR(255) NOT NULL,
     client_secret MEDIUMBLOB, -- sealed
+    client_secret_expires_at BIGINT,
+    second_secret MEDIUMBLOB, -- sealed
+    second_secret_expires_at BIGINT,
+    certificate MEDIUMTEXT, -- PEM
+    private_key MEDIUMBLOB, -- sealed
     redirect_uri MEDIUMTEXT NOT NULL,
     authority MEDIUMTEXT,
     scope_host MEDIUMTEXT,
@@ -36,6 +43,10 @@ CREATE TABLE IF NOT EXISTS grants (
     attempt VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin,
     attempt_started_at BIGINT,
     signed_in_as VARCHAR(320),
+    tenant_id VARCHAR(255), -- with object_id: the identity it is pinned to
+    object_id VARCHAR(255),
+    signed_in_at BIGINT,
+    refreshed_at BIGINT,
     scopes MEDIUMTEXT,
     reason MEDIUMTEXT,
     holder VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin,

@@ -15,9 +15,16 @@ CREATE TABLE IF NOT EXISTS cloud_providers (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     name VARCHAR(100) NOT NULL,
     service VARCHAR(40) NOT NULL,
+    cloud VARCHAR(20) NOT NULL,
+    access VARCHAR(20) NOT NULL,
     application_id VARCHAR(255) NOT NULL,
     tenant_id VARCHAR(255) NOT NULL,
     client_secret BLOB, -- sealed
+    client_secret_expires_at BIGINT,
+    second_secret BLOB, -- sealed
+    second_secret_expires_at BIGINT,
+    certificate TEXT, -- PEM
+    private_key BLOB, -- sealed
     redirect_uri TEXT NOT NULL,
     authority TEXT,
     scope_host TEXT,
@@ -36,6 +43,10 @@ CREATE TABLE IF NOT EXISTS grants (
     attempt VARCHAR(64),
     attempt_started_at BIGINT,
     signed_in_as VARCHAR(320),
+    tenant_id VARCHAR(255), -- with object_id: the identity it is pinned to
+    object_id VARCHAR(255),
+    signed_in_at BIGINT,
+    refreshed_at BIGINT,
     scopes TEXT,
     reason TEXT,
     holder VARCHAR(32),
