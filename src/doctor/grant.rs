@@ -7,8 +7,8 @@ use super::{
     course::{Course, Found},
 };
 use crate::{
-    diagnosis::{Context, Failure, Finding, Right, explain},
-    model::{Account, CloudProvider, CloudProviderId, Grant, GrantState},
+    diagnosis::{Context, Failure, Finding, Right},
+    model::{Access, Account, CloudProvider, CloudProviderId, Grant, GrantState},
     oauth,
     store::StoreError,
     token::{Token, TokenError},
@@ -49,7 +49,17 @@ pub(super) async fn examine(
         }
     };
     let name = provider.entered.name.clone();
-    let Some(grant) = usable(grant) else {
+    // Where no person signs in, the first token makes the grant.
+    let by_itself = provider.entered.access == Access::Application;
+    if by_itself && grant.is_none() {
+        course.note(Item::Grant, Found::ok(format!("cloud provider {name} needs no person"))).await;
+        let token = note_token(course, parts, provider.id, wish, context).await;
+        return Given {
+            token,
+            missing: None,
+        };
+    }
+    let Some(grant) = grant.filter(|grant| by_itself || grant.state != GrantState::Missing) else {
         let found = Found::failed(&Failure::NotSignedIn, context);
         course.note(Item::Grant, found).await;
         course.skip(&behind, Item::Grant).await;
@@ -67,20 +77,10 @@ pub(super) async fn examine(
         };
     }
     course.note(Item::Grant, Found::ok(format!("cloud provider {name} is signed in"))).await;
-    identity(course, account, &grant, context).await;
-    let token = match token(parts, provider.id, wish).await {
-        Ok((token, how)) => {
-            let left = token.expires_at.since(parts.clock.now()).as_secs() / 60;
-            let detail = format!("good for {left} more minutes, {how}");
-            course.note(Item::Token, Found::ok(detail)).await;
-            Some(token.secret)
-        }
-        Err(error) => {
-            let found = Found::failed(&Failure::from(error), context);
-            course.note(Item::Token, found).await;
-            None
-        }
-    };
+    if !by_itself {
+        identity(course, account, &grant, context).await;
+    }
+    let token = note_token(course, parts, provider.id, wish, context).await;
     // A refresh may have named other scopes.
     let grant = match parts.store.grant_get(provider.id).await {
         Ok(Some(newer)) => newer,
@@ -101,8 +101,26 @@ async fn stored(
     Ok((provider, grant))
 }
 
-fn usable(grant: Option<Grant>) -> Option<Grant> {
-    grant.filter(|grant| grant.state != GrantState::Missing)
+async fn note_token(
+    course: &mut Course<'_>,
+    parts: &Parts,
+    provider: CloudProviderId,
+    wish: Wish,
+    context: &Context,
+) -> Option<SecretString> {
+    match token(parts, provider, wish).await {
+        Ok((token, how)) => {
+            let left = token.expires_at.since(parts.clock.now()).as_secs() / 60;
+            let detail = format!("good for {left} more minutes, {how}");
+            course.note(Item::Token, Found::ok(detail)).await;
+            Some(token.secret)
+        }
+        Err(error) => {
+            let found = Found::failed(&Failure::from(error), context);
+            course.note(Item::Token, found).await;
+            None
+        }
+    }
 }
 
 /// The kept token where it is good, else a refreshed one; with the wish for it always a refreshed one. A good
@@ -150,26 +168,30 @@ async fn scopes(
     grant: &Grant,
     context: &Context,
 ) -> Vec<String> {
-    let missing = oauth::missing_scope(&provider.entered, grant.scopes.as_deref());
+    let missing = oauth::missing_scopes(&provider.entered, grant.scopes.as_deref());
     let (found, missing) = match missing {
-        Ok(None) => {
-            let granted = grant.scopes.as_deref();
-            let detail = granted.unwrap_or("as asked for; the platform did not name them");
-            (Found::ok(detail), Vec::new())
-        }
-        Ok(Some(scope)) => {
+        Ok(missing) if missing.is_empty() => (Found::ok(granted(provider, grant)), missing),
+        Ok(missing) => {
             let finding = Finding::RightMissing {
                 right: Right::Consent,
-                said: scope.clone(),
+                said: missing.join(", "),
             };
             let found = Found::of(Verdict::Failed, "", finding.explain(context));
-            (found, vec![scope])
+            (found, missing)
         }
-        Err(error) => {
-            let diagnosis = explain(&Failure::Oauth(error), context);
-            (Found::of(Verdict::Failed, "", diagnosis), Vec::new())
-        }
+        Err(error) => (Found::failed(&Failure::Oauth(error), context), Vec::new()),
     };
     course.note(Item::Scopes, found).await;
     missing
+}
+
+/// What a grant without gaps allows.
+fn granted(provider: &CloudProvider, grant: &Grant) -> String {
+    match (provider.entered.access, grant.scopes.as_deref()) {
+        (Access::Application, _) => {
+            "the application's own; whether they were agreed to shows at the mailbox".to_owned()
+        }
+        (Access::Delegated, Some(scopes)) => scopes.to_owned(),
+        (Access::Delegated, None) => "as asked for; the platform did not name them".to_owned(),
+    }
 }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     diagnosis::{Context, Failure, Finding, explain},
-    model::CloudProvider,
+    model::{Access, CloudProvider},
     store::{Engine, Page, StoreError},
 };
 
@@ -48,7 +48,10 @@ pub(super) async fn examine(parts: &Parts, progress: &Progress) -> Report {
         }
     };
     let public = parts.settings.public_url.as_deref();
-    for provider in &providers {
+    let with_persons = providers.iter().filter(|provider| {
+        provider.entered.access == Access::Delegated && !provider.entered.redirect_uri.is_empty()
+    });
+    for provider in with_persons {
         let entered = &provider.entered;
         let judged = judge::redirect(&entered.name, &entered.redirect_uri, public);
         course.note(Item::Redirect, shown(judged, &context)).await;

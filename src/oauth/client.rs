@@ -1,36 +1,27 @@
-//! Codes and refresh tokens into access tokens: one request, one answer.
+//! Codes, refresh tokens and the application's own credential into access tokens: one request, one answer.
 
-use std::{
-    borrow::Cow,
-    sync::atomic::{AtomicU16, Ordering},
-    time::Duration,
-};
+use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
-use futures_util::future::BoxFuture;
 use oauth2::{
-    AsyncHttpClient, AuthType, AuthorizationCode, Client, ClientId, ClientSecret, EndpointNotSet,
-    EndpointSet, HttpRequest, HttpResponse, PkceCodeVerifier, RedirectUrl, RefreshToken,
-    RequestTokenError, StandardRevocableToken, TokenResponse, TokenUrl,
+    AuthType, AuthorizationCode, Client, ClientId, EndpointNotSet, EndpointSet, PkceCodeVerifier,
+    RedirectUrl, RefreshToken, Scope, StandardRevocableToken, TokenUrl,
     basic::{BasicRevocationErrorResponse, BasicTokenIntrospectionResponse},
 };
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::model::NewCloudProvider;
+use crate::model::{Access, Clock, NewCloudProvider, SystemClock};
 
 use super::{
-    OauthError, Refusal,
+    Answer, Credential, Endpoints, OauthError,
+    answer::{answer, signed_in},
     endpoints::{endpoints, unusable},
-    error::clean,
     identity::Identity,
-    transport,
+    line::Line,
     wire::{RefusalBody, TokenAnswer},
 };
 
-/// Longest access or refresh token that is taken: it has to fit a SASL line and a column.
-const TOKEN_LIMIT: usize = 32 * 1024;
-
 /// The `oauth2` crate's client with our own answer and refusal, which keep what its own types refuse or drop.
-type Wire = Client<
+pub(super) type Wire = Client<
     RefusalBody,
     TokenAnswer,
     BasicTokenIntrospectionResponse,
@@ -76,25 +67,17 @@ pub enum SetupError {
     Http(String),
 }
 
-/// What a token endpoint gave.
-#[derive(Clone, Debug)]
-pub struct Answer {
-    /// Opens mailboxes; visible ASCII, at most 32 KiB.
-    pub access_token: SecretString,
-    /// How long the platform says it lives, 0..=24 h; an hour where it does not say.
-    pub expires_in: Duration,
-    /// A first or rotated refresh token. `None`: the old one stays good.
-    pub refresh_token: Option<SecretString>,
-    /// Scopes as granted, space-separated. `None`: as asked.
-    pub scopes: Option<String>,
-    /// Who signed in, where the answer says so.
-    pub identity: Option<Identity>,
+/// Talks to token endpoints. Cheap to clone; one for the whole process.
+#[derive(Clone)]
+pub struct OauthClient {
+    pub(super) http: reqwest::Client,
+    clock: Arc<dyn Clock>,
 }
 
-/// Talks to token endpoints. Cheap to clone; one for the whole process.
-#[derive(Clone, Debug)]
-pub struct OauthClient {
-    http: reqwest::Client,
+impl fmt::Debug for OauthClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OauthClient").finish_non_exhaustive()
+    }
 }
 
 impl OauthClient {
@@ -135,11 +118,17 @@ impl OauthClient {
         let http = http
             .build()
             .map_err(|error| SetupError::Http(error.to_string()))?;
-        Ok(Self { http })
+        Ok(Self {
+            http,
+            clock: Arc::new(SystemClock),
+        })
     }
 
-    pub(super) fn http(&self) -> &reqwest::Client {
-        &self.http
+    /// The same client with another clock than the machine's, which dates client assertions.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
     }
 
     /// Redeems the code that a person brought back (RFC 6749 §4.1.3, RFC 7636 §4.5). `verifier` and
@@ -151,28 +140,26 @@ impl OauthClient {
     pub async fn exchange_code(
         &self,
         provider: &NewCloudProvider,
+        credential: Credential<'_>,
         code: &SecretString,
         verifier: &SecretString,
         redirect_uri: &str,
     ) -> Result<Answer, OauthError> {
         let redirect = RedirectUrl::new(redirect_uri.trim().to_owned())
             .map_err(|error| unusable("redirect URI", &error.to_string()))?;
-        let wire = wire(provider)?;
-        let line = self.line();
-        let found = wire
+        let endpoints = endpoints(provider)?;
+        let proof = self.proof(provider, credential, &endpoints)?;
+        let (wire, line) = (wire(provider, credential, endpoints), self.line(provider));
+        let mut request = wire
             .exchange_code(AuthorizationCode::new(code.expose_secret().to_owned()))
             .set_pkce_verifier(PkceCodeVerifier::new(verifier.expose_secret().to_owned()))
-            .set_redirect_uri(Cow::Owned(redirect))
-            .request_async(&line)
-            .await;
-        let status = line.status();
-        let found = found.map_err(|error| plain(error, status))?;
-        let identity = found
-            .id_token()
-            .map(|token| Identity::read(token.expose_secret(), provider))
-            .transpose()
-            .map_err(|what| nonsense(status, what))?;
-        answer(&found, identity, status)
+            .set_redirect_uri(Cow::Owned(redirect));
+        for (name, value) in proof {
+            request = request.add_extra_param(name, value);
+        }
+        let found = request.request_async(&line).await;
+        let found = found.map_err(|error| line.plain(error))?;
+        signed_in(&found, provider, line.status())
     }
 
     /// A new access token for a refresh token (RFC 6749 §6), with the scopes that were granted.
@@ -185,140 +172,90 @@ impl OauthClient {
     pub async fn refresh(
         &self,
         provider: &NewCloudProvider,
+        credential: Credential<'_>,
         refresh_token: &SecretString,
     ) -> Result<Answer, OauthError> {
-        let wire = wire(provider)?;
+        let endpoints = endpoints(provider)?;
+        let proof = self.proof(provider, credential, &endpoints)?;
+        let (wire, line) = (wire(provider, credential, endpoints), self.line(provider));
         let refresh_token = RefreshToken::new(refresh_token.expose_secret().to_owned());
-        let line = self.line();
-        let found = wire
-            .exchange_refresh_token(&refresh_token)
-            .request_async(&line)
-            .await;
-        let status = line.status();
-        let found = found.map_err(|error| plain(error, status))?;
+        let mut request = wire.exchange_refresh_token(&refresh_token);
+        for (name, value) in proof {
+            request = request.add_extra_param(name, value);
+        }
+        let found = request.request_async(&line).await;
+        let found = found.map_err(|error| line.plain(error))?;
         let identity = found
             .id_token()
             .and_then(|token| Identity::read(token.expose_secret(), provider).ok());
-        answer(&found, identity, status)
+        answer(&found, identity, line.status())
     }
 
-    fn line(&self) -> Line<'_> {
-        Line {
-            http: &self.http,
-            status: AtomicU16::new(0),
+    /// An access token for the application itself (RFC 6749 §4.4), with all that its tenant's administrator
+    /// consented to. There is nobody's identity in the answer and never a refresh token (§4.4.3): the next
+    /// access token is asked for in the same way.
+    ///
+    /// # Errors
+    /// See [`OauthError`]; before any request where the provider has delegated access, no tenant of its
+    /// own, or no credential, and always for Google. Dropping the future changes nothing.
+    pub async fn client_credentials(
+        &self,
+        provider: &NewCloudProvider,
+        credential: Credential<'_>,
+    ) -> Result<Answer, OauthError> {
+        let endpoints = endpoints(provider)?;
+        if provider.access != Access::Application {
+            return Err(unusable("access", "it is delegated: somebody signs in"));
         }
-    }
-}
-
-/// One request's way out. `oauth2` does not pass the HTTP status on in its errors, so it is noted here.
-struct Line<'a> {
-    http: &'a reqwest::Client,
-    status: AtomicU16,
-}
-
-impl Line<'_> {
-    fn status(&self) -> u16 {
-        self.status.load(Ordering::Relaxed)
-    }
-}
-
-impl<'c> AsyncHttpClient<'c> for Line<'_> {
-    type Error = OauthError;
-    type Future = BoxFuture<'c, Result<HttpResponse, OauthError>>;
-
-    fn call(&'c self, request: HttpRequest) -> Self::Future {
-        Box::pin(async move {
-            let response = transport::send(self.http, request).await?;
-            let status = response.status().as_u16();
-            self.status.store(status, Ordering::Relaxed);
-            Ok(response)
+        if credential.is_none() {
+            return Err(unusable(
+                "client secret",
+                "an application that signs in by itself needs a client secret or a certificate",
+            ));
+        }
+        let proof = self.proof(provider, credential, &endpoints)?;
+        let scopes = endpoints.scopes.clone().into_iter().map(Scope::new);
+        let (wire, line) = (wire(provider, credential, endpoints), self.line(provider));
+        let mut request = wire.exchange_client_credentials().add_scopes(scopes);
+        for (name, value) in proof {
+            request = request.add_extra_param(name, value);
+        }
+        let found = request.request_async(&line).await;
+        let found = found.map_err(|error| line.plain(error))?;
+        Ok(Answer {
+            refresh_token: None,
+            ..answer(&found, None, line.status())?
         })
     }
+
+    /// The form's fields of a client assertion, where the credential is a certificate.
+    pub(super) fn proof(
+        &self,
+        provider: &NewCloudProvider,
+        credential: Credential<'_>,
+        endpoints: &Endpoints,
+    ) -> Result<Vec<(&'static str, String)>, OauthError> {
+        credential.assertion(provider, &endpoints.token, self.clock.now())
+    }
+
+    /// The way out for one request.
+    pub(super) fn line(&self, provider: &NewCloudProvider) -> Line<'_> {
+        Line::new(&self.http, provider.service)
+    }
 }
 
-fn wire(provider: &NewCloudProvider) -> Result<Wire, OauthError> {
-    let endpoints = endpoints(provider)?;
-    let secret = provider.client_secret.expose_secret();
-    let mut wire = Client::new(ClientId::new(provider.application_id.trim().to_owned()))
+/// `oauth2`'s client for one request.
+pub(super) fn wire(
+    provider: &NewCloudProvider,
+    credential: Credential<'_>,
+    endpoints: Endpoints,
+) -> Wire {
+    let wire = Client::new(ClientId::new(provider.application_id.trim().to_owned()))
         // Both platforms take the secret in the body; oauth2's default is HTTP Basic.
         .set_auth_type(AuthType::RequestBody)
         .set_token_uri(TokenUrl::from_url(endpoints.token));
-    if !secret.is_empty() {
-        wire = wire.set_client_secret(ClientSecret::new(secret.to_owned()));
-    }
-    Ok(wire)
-}
-
-/// Checks the secrets of an answer and takes them out.
-fn answer(
-    found: &TokenAnswer,
-    identity: Option<Identity>,
-    status: u16,
-) -> Result<Answer, OauthError> {
-    if !found.is_bearer() {
-        return Err(nonsense(status, "the token is not a bearer token"));
-    }
-    let access_token = found.access_token().secret();
-    // RFC 6750 §2.1: a bearer token has no spaces; a control character would end the SASL message early.
-    if access_token.is_empty() || !access_token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(nonsense(
-            status,
-            "the access token has characters that no token may have",
-        ));
-    }
-    let refresh_token = found.refresh_token().map(RefreshToken::secret);
-    // RFC 6749 appendix A.17: visible ASCII and space.
-    if refresh_token.is_some_and(|token| !token.bytes().all(|b| (0x20..=0x7e).contains(&b))) {
-        return Err(nonsense(
-            status,
-            "the refresh token has characters that no token may have",
-        ));
-    }
-    if access_token.len().max(refresh_token.map_or(0, String::len)) > TOKEN_LIMIT {
-        return Err(nonsense(status, "a token is longer than 32 KiB"));
-    }
-    Ok(Answer {
-        access_token: access_token.clone().into(),
-        expires_in: found.lifetime(),
-        refresh_token: refresh_token.map(|token| token.clone().into()),
-        scopes: found.scope_text().map(|scopes| clean(&scopes)),
-        identity,
-    })
-}
-
-fn nonsense(status: u16, what: &str) -> OauthError {
-    OauthError::Nonsense {
-        status,
-        what: what.to_owned(),
-    }
-}
-
-/// Our error for `oauth2`'s. Its `Parse` carries the raw body, which may hold tokens: only where in the
-/// JSON it stumbled is kept (I8).
-fn plain(error: RequestTokenError<OauthError, RefusalBody>, status: u16) -> OauthError {
-    match error {
-        RequestTokenError::Request(error) => error,
-        RequestTokenError::ServerResponse(body) => OauthError::Refused(Box::new(Refusal {
-            status,
-            error: clean(&body.error),
-            description: clean(body.error_description.as_deref().unwrap_or_default()),
-            codes: body.error_codes.unwrap_or_default(),
-            suberror: body.suberror.as_deref().map(clean),
-            trace_id: body.trace_id.as_deref().map(clean),
-            correlation_id: body.correlation_id.as_deref().map(clean),
-        })),
-        RequestTokenError::Parse(error, _) => {
-            let inner = error.inner();
-            let place = (inner.line(), inner.column());
-            nonsense(
-                status,
-                &format!(
-                    "not the JSON of a token answer (line {}, column {})",
-                    place.0, place.1
-                ),
-            )
-        }
-        // Its texts are fixed, but one repeats the content type.
-        RequestTokenError::Other(what) => nonsense(status, &clean(&what)),
+    match credential.secret() {
+        Some(secret) => wire.set_client_secret(secret),
+        None => wire,
     }
 }

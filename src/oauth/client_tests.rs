@@ -1,13 +1,13 @@
-//! The client against a scripted token endpoint (reliability matrix row 46; bad inputs 62 and 63).
+//! The client against a scripted token endpoint.
 
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
-use tokio::sync::watch;
 
 use super::{
-    Answer, OauthClient, OauthError, Reach, Settings,
+    Credential, OauthClient, OauthError, Reach, Settings,
+    fault_tests::refresh_against,
     identity::tests::id_token,
     scripted::{Platform, Reply},
 };
@@ -21,30 +21,15 @@ fn secret(text: &str) -> SecretString {
     text.to_owned().into()
 }
 
-async fn refresh_against(reply: Reply) -> Result<Answer, OauthError> {
-    let platform = Platform::start(move |_, _| reply.clone()).await;
-    let answer = client()
-        .refresh(&platform.provider("p"), &secret("rt-0"))
-        .await;
-    assert_eq!(platform.posts(), 1, "a request is sent once");
-    answer
-}
-
-async fn nonsense(reply: Reply, expected: &str) {
-    let error = refresh_against(reply).await.unwrap_err();
-    let OauthError::Nonsense { what, .. } = &error else {
-        panic!("{error:?}");
-    };
-    assert!(what.contains(expected), "{what}");
-    assert_eq!(error.class(), FailureClass::RetryLater);
-    assert!(!format!("{error:?}{error}").contains("canary"), "{error:?}");
-}
-
 #[tokio::test]
 async fn a_refresh_sends_the_secret_in_the_body_and_keeps_a_rotated_token() {
     let platform = Platform::start(|_, _| Reply::tokens("at-1", Some("rt-1"))).await;
     let answer = client()
-        .refresh(&platform.provider("p"), &secret("rt-0"))
+        .refresh(
+            &platform.provider("p"),
+            Credential::Secret(&secret("s3cret&=+%")),
+            &secret("rt-0"),
+        )
         .await
         .unwrap();
     assert_eq!(answer.access_token.expose_secret(), "at-1");
@@ -82,6 +67,7 @@ async fn a_code_is_redeemed_with_its_verifier_and_redirect_uri_and_says_who_sign
     let answer = client()
         .exchange_code(
             &platform.provider("p"),
+            Credential::None,
             &secret("c-1"),
             &secret("v-1"),
             redirect,
@@ -112,13 +98,22 @@ async fn an_id_token_for_another_application_ends_a_sign_in_but_not_a_refresh() 
     let provider = platform.provider("p");
     let redirect = "https://motion.example/cb";
     let error = client()
-        .exchange_code(&provider, &secret("c"), &secret("v"), redirect)
+        .exchange_code(
+            &provider,
+            Credential::None,
+            &secret("c"),
+            &secret("v"),
+            redirect,
+        )
         .await
         .unwrap_err();
     assert!(
         matches!(&error, OauthError::Nonsense { what, .. } if what.contains("another application"))
     );
-    let answer = client().refresh(&provider, &secret("rt")).await.unwrap();
+    let answer = client()
+        .refresh(&provider, Credential::None, &secret("rt"))
+        .await
+        .unwrap();
     assert_eq!(answer.identity, None);
     assert_eq!(answer.refresh_token.unwrap().expose_secret(), "rt-1");
 }
@@ -165,119 +160,12 @@ async fn a_wrong_client_secret_is_an_administrators_matter_and_asks_for_no_sign_
 }
 
 #[tokio::test]
-async fn throttling_and_ill_servers_are_told_apart_from_refusals() {
-    let check = async |reply: Reply, class: FailureClass| {
-        let error = refresh_against(reply).await.unwrap_err();
-        assert_eq!(error.class(), class, "{error:?}");
-        assert!(!error.needs_sign_in());
-    };
-    let seconds = |seconds| FailureClass::HoldFor(Duration::from_secs(seconds));
-    // Even with a body that looks like a dead grant.
-    let throttled = Reply::json(429, &json!({"error": "invalid_grant"}));
-    check(throttled.clone(), seconds(60)).await;
-    check(throttled.header("Retry-After", "17"), seconds(17)).await;
-    for status in [408, 500, 502, 503, 504] {
-        let ill = Reply::json(status, &json!({"error": "invalid_grant"}));
-        check(ill, FailureClass::RetryLater).await;
-    }
-    check(
-        Reply::raw(503, "text/html", b"<h1>no</h1>").header("Retry-After", "5"),
-        seconds(5),
-    )
-    .await;
-    check(
-        Reply::refusal("temporarily_unavailable", &[]),
-        FailureClass::RetryLater,
-    )
-    .await;
-    check(
-        Reply::refusal("invalid_grant", &[90033]),
-        FailureClass::RetryLater,
-    )
-    .await;
-}
-
-#[tokio::test]
-async fn answers_that_are_no_token_answers_are_refused_and_none_of_their_text_is_kept() {
-    // Bad input 62.
-    let html = b"<html>canary</html>";
-    nonsense(Reply::raw(200, "text/html", html), "Content-Type").await;
-    nonsense(Reply::raw(200, "application/json", html), "not the JSON").await;
-    nonsense(Reply::raw(403, "text/html", html), "not the JSON").await;
-    nonsense(Reply::raw(200, "application/json", b""), "empty").await;
-    nonsense(Reply::raw(400, "application/json", b""), "empty").await;
-    let canary = json!({"access_token": {"canary": "canary"}, "refresh_token": "canary"});
-    nonsense(Reply::json(200, &canary), "not the JSON").await;
-    let kind = json!({"access_token": "canary", "token_type": "mac"});
-    nonsense(Reply::json(200, &kind), "bearer").await;
-    for token in [
-        "canary\r\nX: y",
-        "canary\u{1}auth=",
-        "canary x",
-        "canaryé",
-        "",
-    ] {
-        let body = json!({"access_token": token});
-        nonsense(Reply::json(200, &body), "access token has characters").await;
-    }
-    let body = json!({"access_token": "a", "refresh_token": "canary\n"});
-    nonsense(Reply::json(200, &body), "refresh token has characters").await;
-    let long = format!("canary{}", "a".repeat(40_000));
-    nonsense(Reply::tokens(&long, None), "32 KiB").await;
-    let mebibyte = format!("canary{}", "a".repeat(1 << 20));
-    nonsense(Reply::tokens(&mebibyte, None), "262144").await;
-    let ten = vec![b' '; 10 << 20];
-    nonsense(Reply::raw(200, "application/json", &ten), "262144").await;
-    nonsense(Reply::raw(400, "application/json", &ten), "262144").await;
-}
-
-#[tokio::test]
-async fn redirects_are_not_followed() {
-    // Bad input 63.
-    let elsewhere = Platform::start(|_, _| Reply::tokens("stolen", None)).await;
-    for status in [301, 302, 303, 307, 308] {
-        let target = format!("{}/token", elsewhere.authority());
-        nonsense(
-            Reply::raw(status, "text/plain", b"").header("Location", &target),
-            "redirect",
-        )
-        .await;
-    }
-    assert_eq!(elsewhere.posts(), 0);
-}
-
-#[tokio::test]
-async fn an_endpoint_that_hangs_costs_only_the_timeout() {
-    let (_never, gate) = watch::channel(false);
-    let platform = Platform::start(move |_, _| Reply::tokens("a", None).behind(gate.clone())).await;
-    let settings = Settings {
-        timeout: Duration::from_millis(300),
-        ..Settings::default()
-    };
-    let client = OauthClient::new(&[], &settings).unwrap();
-    let error = client
-        .refresh(&platform.provider("p"), &secret("rt"))
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(
-            error,
-            OauthError::Unreachable {
-                reach: Reach::TimedOut,
-                ..
-            }
-        ),
-        "{error:?}"
-    );
-}
-
-#[tokio::test]
 async fn nobody_listening_and_no_such_name_are_told_apart() {
     let platform = Platform::start(|_, _| Reply::tokens("a", None)).await;
     let mut provider = platform.provider("p");
     drop(platform);
     let reach = async |provider: crate::model::NewCloudProvider| match client()
-        .refresh(&provider, &secret("rt"))
+        .refresh(&provider, Credential::None, &secret("rt"))
         .await
     {
         Err(OauthError::Unreachable { reach, .. }) => reach,
@@ -311,7 +199,10 @@ async fn a_certificate_of_an_unknown_authority_needs_the_operator() {
     provider.authority = Some(format!("https://localhost:{port}"));
     for (root, expected) in [(ours, Reach::Certificate), (theirs_root, Reach::Broken)] {
         let client = OauthClient::new(&[root], &Settings::default()).unwrap();
-        let error = client.refresh(&provider, &secret("rt")).await.unwrap_err();
+        let error = client
+            .refresh(&provider, Credential::None, &secret("rt"))
+            .await
+            .unwrap_err();
         let OauthError::Unreachable { reach, detail } = &error else {
             panic!("{error:?}");
         };
@@ -329,10 +220,16 @@ async fn a_proxy_is_used_but_not_for_this_machine() {
     let client = OauthClient::new(&[], &settings).unwrap();
     let platform = Platform::start(|_, _| Reply::tokens("a", None)).await;
     let mut provider = platform.provider("p");
-    client.refresh(&provider, &secret("rt")).await.unwrap();
+    client
+        .refresh(&provider, Credential::None, &secret("rt"))
+        .await
+        .unwrap();
     assert_eq!(proxy.posts(), 0);
     provider.authority = Some("https://login.example".into());
-    let error = client.refresh(&provider, &secret("rt")).await.unwrap_err();
+    let error = client
+        .refresh(&provider, Credential::None, &secret("rt"))
+        .await
+        .unwrap_err();
     assert!(matches!(error, OauthError::Unreachable { .. }), "{error:?}");
     assert!(
         proxy.requests()[0]

@@ -2,31 +2,39 @@
 
 use url::{Host, Url};
 
-use crate::model::{CloudService, NewCloudProvider};
+use crate::model::{Access, Cloud, CloudService, NewCloudProvider};
 
-use super::OauthError;
+use super::{
+    OauthError,
+    clouds::{hosts, is_personal, is_shared},
+};
 
-/// The identity platform's public hosts.
-const MICROSOFT: &str = "https://login.microsoftonline.com";
+/// Google's public hosts.
 const GOOGLE_AUTHORIZE: &str = "https://accounts.google.com";
 const GOOGLE_TOKEN: &str = "https://oauth2.googleapis.com";
-/// Exchange Online's resource; the scopes must carry it in full, a bare name would mean Microsoft Graph.
-const MICROSOFT_SCOPE_HOST: &str = "https://outlook.office.com";
 /// Identity scopes, to learn who signed in.
 const IDENTITY_SCOPES: [&str; 3] = ["openid", "profile", "email"];
+
+/// Why no sign-in can be begun for application access.
+pub(super) const NOBODY_SIGNS_IN: &str = "with application access nobody signs in: the application uses its own \
+     secret or certificate; choose delegated access to sign in as a person";
 
 /// The addresses and scopes of one cloud provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoints {
     /// Where a person's browser is sent.
     pub authorize: Url,
-    /// Where codes and refresh tokens become access tokens.
+    /// Where codes, refresh tokens and client credentials become access tokens.
     pub token: Url,
-    /// Where the person comes back to, exactly as registered with the platform.
-    pub redirect: Url,
-    /// What is asked for at sign-in.
+    /// Where device codes are given out. `None`: the platform gives none for mail (Google).
+    pub device: Option<Url>,
+    /// Where the person comes back to, exactly as registered with the platform. `None`: not entered; device
+    /// codes and application access do without.
+    pub redirect: Option<Url>,
+    /// What is asked for.
     pub scopes: Vec<String>,
-    /// The scopes among them without which mail does not flow.
+    /// The scopes among them without which mail does not flow; empty for application access, whose one
+    /// scope stands for all that the tenant's administrator consented to.
     pub mail_scopes: Vec<String>,
 }
 
@@ -34,11 +42,19 @@ pub struct Endpoints {
 ///
 /// All addresses are `https`, except that a loopback host may use `http`. For Microsoft the same tenant
 /// is used for both legs (AADSTS700005 otherwise).
+///
+/// # Errors
+/// [`OauthError::Configuration`], also for what the platform is known to refuse: application access
+/// without a tenant of one's own (AADSTS9001023), personal accounts in a national cloud, and what Google
+/// does not have.
 pub fn endpoints(provider: &NewCloudProvider) -> Result<Endpoints, OauthError> {
     if provider.application_id.trim().is_empty() {
         return Err(unusable("application id", "it is empty"));
     }
-    let redirect = web_address("redirect URI", &provider.redirect_uri)?;
+    let redirect = match provider.redirect_uri.trim() {
+        "" => None,
+        text => Some(web_address("redirect URI", text)?),
+    };
     let authority = provider
         .authority
         .as_deref()
@@ -46,58 +62,108 @@ pub fn endpoints(provider: &NewCloudProvider) -> Result<Endpoints, OauthError> {
         .transpose()?;
     match provider.service {
         CloudService::MicrosoftAzure => microsoft(provider, authority, redirect),
-        CloudService::Google => google(authority, redirect),
+        CloudService::Google => google(provider, authority, redirect),
     }
 }
 
 fn microsoft(
     provider: &NewCloudProvider,
     authority: Option<Url>,
-    redirect: Url,
+    redirect: Option<Url>,
 ) -> Result<Endpoints, OauthError> {
+    let tenant = tenant(provider)?;
+    let hosts = hosts(provider.cloud, tenant);
+    let base = or_public(authority, "authority", &format!("https://{}", hosts.login))?;
+    let scope_host = match provider.access {
+        Access::Delegated => hosts.scope,
+        Access::Application => hosts.application_scope,
+    };
+    let scope_host = match provider.scope_host.as_deref() {
+        Some(text) => web_address("scope host", text)?,
+        None => web_address("scope host", &format!("https://{scope_host}"))?,
+    };
+    let scope_host = scope_host.as_str().trim_end_matches('/');
+    let (scopes, mail_scopes) = match provider.access {
+        Access::Delegated => {
+            let mail_scopes = vec![
+                format!("{scope_host}/IMAP.AccessAsUser.All"),
+                format!("{scope_host}/SMTP.Send"),
+            ];
+            let scopes = IDENTITY_SCOPES
+                .into_iter()
+                .chain(["offline_access"])
+                .map(str::to_owned)
+                .chain(mail_scopes.iter().cloned())
+                .collect();
+            (scopes, mail_scopes)
+        }
+        Access::Application => (vec![format!("{scope_host}/.default")], Vec::new()),
+    };
+    Ok(Endpoints {
+        authorize: below(&base, &[tenant, "oauth2", "v2.0", "authorize"])?,
+        token: below(&base, &[tenant, "oauth2", "v2.0", "token"])?,
+        device: Some(below(&base, &[tenant, "oauth2", "v2.0", "devicecode"])?),
+        redirect,
+        scopes,
+        mail_scopes,
+    })
+}
+
+/// The tenant as entered, if it can be one and fits access and cloud.
+fn tenant(provider: &NewCloudProvider) -> Result<&str, OauthError> {
     let tenant = provider.tenant_id.trim();
     let is_tenant = !tenant.is_empty()
         && !tenant.starts_with('.')
         && tenant
             .chars()
             .all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '.' | '_'));
+    let wrong = |detail| Err(unusable("tenant id", detail));
     if !is_tenant {
-        return Err(unusable(
-            "tenant id",
-            "it is neither an id nor a domain name",
-        ));
+        return wrong("it is neither an id nor a domain name");
     }
-    let base = or_public(authority, "authority", MICROSOFT)?;
-    let scope_host = match provider.scope_host.as_deref() {
-        Some(text) => web_address("scope host", text)?,
-        None => web_address("scope host", MICROSOFT_SCOPE_HOST)?,
-    };
-    let scope_host = scope_host.as_str().trim_end_matches('/');
-    let mail_scopes = vec![
-        format!("{scope_host}/IMAP.AccessAsUser.All"),
-        format!("{scope_host}/SMTP.Send"),
-    ];
-    Ok(Endpoints {
-        authorize: below(&base, &[tenant, "oauth2", "v2.0", "authorize"])?,
-        token: below(&base, &[tenant, "oauth2", "v2.0", "token"])?,
-        redirect,
-        scopes: IDENTITY_SCOPES
-            .into_iter()
-            .chain(["offline_access"])
-            .map(str::to_owned)
-            .chain(mail_scopes.iter().cloned())
-            .collect(),
-        mail_scopes,
-    })
+    if provider.access == Access::Application && (is_shared(tenant) || is_personal(tenant)) {
+        return wrong(
+            "an application that signs in by itself does so in one tenant (AADSTS9001023 otherwise): \
+             enter the tenant's id or domain name",
+        );
+    }
+    if provider.cloud != Cloud::Worldwide && is_personal(tenant) {
+        return wrong(
+            "personal accounts live in the worldwide cloud only: choose that cloud, or enter the \
+             organization's tenant id or domain name",
+        );
+    }
+    Ok(tenant)
 }
 
-fn google(authority: Option<Url>, redirect: Url) -> Result<Endpoints, OauthError> {
+fn google(
+    provider: &NewCloudProvider,
+    authority: Option<Url>,
+    redirect: Option<Url>,
+) -> Result<Endpoints, OauthError> {
+    if provider.access == Access::Application {
+        return Err(unusable(
+            "access",
+            "Google gives mail to the person who signs in only: choose delegated access, then use \
+             Authenticate and sign in as the mailbox",
+        ));
+    }
+    if provider.cloud != Cloud::Worldwide {
+        return Err(unusable("cloud", "Google has the worldwide one only"));
+    }
+    if provider.certificate.is_some() {
+        return Err(unusable(
+            "certificate",
+            "Google takes a client secret in its place: remove the certificate and enter the secret",
+        ));
+    }
     let authorize = or_public(authority.clone(), "authority", GOOGLE_AUTHORIZE)?;
     let token = or_public(authority, "authority", GOOGLE_TOKEN)?;
     let mail_scopes = vec!["https://mail.google.com/".to_owned()];
     Ok(Endpoints {
         authorize: below(&authorize, &["o", "oauth2", "v2", "auth"])?,
         token: below(&token, &["token"])?,
+        device: None,
         redirect,
         scopes: mail_scopes
             .iter()
@@ -122,7 +188,7 @@ fn below(base: &Url, segments: &[&str]) -> Result<Url, OauthError> {
 }
 
 /// An absolute web address without user, password, query or fragment.
-fn web_address(field: &'static str, text: &str) -> Result<Url, OauthError> {
+pub(super) fn web_address(field: &'static str, text: &str) -> Result<Url, OauthError> {
     let url = Url::parse(text.trim()).map_err(|error| unusable(field, &error.to_string()))?;
     if url.query().is_some() || url.fragment().is_some() {
         return Err(unusable(field, "it must not have a query or a fragment"));
@@ -169,98 +235,5 @@ pub(super) fn example_provider(service: CloudService) -> NewCloudProvider {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{example_provider as provider, *};
-
-    #[test]
-    fn microsofts_addresses_carry_the_tenant_and_full_scopes() {
-        let found = endpoints(&provider(CloudService::MicrosoftAzure)).unwrap();
-        assert_eq!(
-            found.authorize.as_str(),
-            "https://login.microsoftonline.com/contoso.onmicrosoft.com/oauth2/v2.0/authorize"
-        );
-        assert_eq!(
-            found.token.as_str(),
-            "https://login.microsoftonline.com/contoso.onmicrosoft.com/oauth2/v2.0/token"
-        );
-        assert_eq!(
-            found.scopes.join(" "),
-            "openid profile email offline_access https://outlook.office.com/IMAP.AccessAsUser.All \
-             https://outlook.office.com/SMTP.Send"
-        );
-    }
-
-    #[test]
-    fn googles_addresses_are_its_own() {
-        let found = endpoints(&provider(CloudService::Google)).unwrap();
-        assert_eq!(
-            found.authorize.as_str(),
-            "https://accounts.google.com/o/oauth2/v2/auth"
-        );
-        assert_eq!(found.token.as_str(), "https://oauth2.googleapis.com/token");
-        assert_eq!(
-            found.scopes.join(" "),
-            "https://mail.google.com/ openid email"
-        );
-    }
-
-    #[test]
-    fn national_clouds_and_labs_replace_the_hosts() {
-        let mut entered = provider(CloudService::MicrosoftAzure);
-        entered.authority = Some("http://127.0.0.1:14080/base/".into());
-        entered.scope_host = Some("https://outlook.office365.us/".into());
-        let found = endpoints(&entered).unwrap();
-        assert_eq!(
-            found.token.as_str(),
-            "http://127.0.0.1:14080/base/contoso.onmicrosoft.com/oauth2/v2.0/token"
-        );
-        assert_eq!(
-            found.mail_scopes,
-            [
-                "https://outlook.office365.us/IMAP.AccessAsUser.All",
-                "https://outlook.office365.us/SMTP.Send"
-            ]
-        );
-    }
-
-    #[test]
-    fn a_field_that_cannot_be_used_is_named() {
-        let check = |change: fn(&mut NewCloudProvider), expected: &str| {
-            let mut entered = provider(CloudService::MicrosoftAzure);
-            change(&mut entered);
-            match endpoints(&entered) {
-                Err(OauthError::Configuration { field, .. }) => assert_eq!(field, expected),
-                other => panic!("{expected}: {other:?}"),
-            }
-        };
-        check(|p| p.application_id = " ".into(), "application id");
-        check(|p| p.tenant_id = String::new(), "tenant id");
-        check(|p| p.tenant_id = "a/b".into(), "tenant id");
-        check(|p| p.tenant_id = "..".into(), "tenant id");
-        check(
-            |p| p.authority = Some("http://login.example".into()),
-            "authority",
-        );
-        check(
-            |p| p.authority = Some("https://u:p@login.example".into()),
-            "authority",
-        );
-        check(
-            |p| p.authority = Some("https://login.example/?a=b".into()),
-            "authority",
-        );
-        check(
-            |p| p.authority = Some("file:///etc/passwd".into()),
-            "authority",
-        );
-        check(
-            |p| p.scope_host = Some("outlook.office.com".into()),
-            "scope host",
-        );
-        check(
-            |p| p.redirect_uri = "http://motion.example/cb".into(),
-            "redirect URI",
-        );
-        check(|p| p.redirect_uri = String::new(), "redirect URI");
-    }
-}
+#[path = "endpoints_tests.rs"]
+mod tests;

@@ -38,6 +38,21 @@ pub fn verdict(refusal: &Refusal) -> Verdict {
         .unwrap_or_else(|| by_error(&refusal.error, refusal.status))
 }
 
+/// Whether the refusal is about what the application proves itself with (see
+/// [`OauthError::refuses_client`](super::OauthError::refuses_client)).
+pub(super) fn refuses_client(refusal: &Refusal) -> bool {
+    let known = refusal.codes.iter().find_map(|&code| match code {
+        // Secret: wrong, expired, absent. Assertion: signature, subject, issuer, audience, time. Neither sent.
+        50012 | 70002 | 700021 | 700023 | 700024 | 700027 | 700030 | 7000215 | 7000216
+        | 7000218 | 7000222 => Some(true),
+        // A public client, an application that is disabled or not found, a wrong tenant or cloud: some come
+        // with the word `invalid_client`, and another credential helps with none.
+        90002 | 90038 | 700016 | 700025 | 900382 | 900432 | 7000112 => Some(false),
+        _ => None,
+    });
+    known.unwrap_or(refusal.error == "invalid_client")
+}
+
 fn by_code(code: u32) -> Option<Verdict> {
     Some(match code {
         // Our requests looked like a loop to Microsoft: being quiet is the only cure.
@@ -99,7 +114,11 @@ fn by_error(error: &str, status: u16) -> Verdict {
         | "interaction_required"
         | "login_required"
         | "consent_required"
-        | "access_denied" => Verdict::SignIn,
+        | "access_denied"
+        // Of a sign-in with a device code: it has to be begun anew.
+        | "authorization_declined"
+        | "expired_token"
+        | "bad_verification_code" => Verdict::SignIn,
         "temporarily_unavailable" | "server_error" => Verdict::Retry,
         // invalid_client, unauthorized_client, invalid_scope, invalid_request, invalid_resource,
         // unsupported_grant_type and words we do not know: no retry of ours will cure them.
@@ -151,6 +170,29 @@ mod tests {
     }
 
     #[test]
+    fn a_refused_credential_is_told_from_other_trouble() {
+        let check = |error: &str, codes: &[u32], expected: bool| {
+            let judged = refuses_client(&refusal(error, codes, None));
+            assert_eq!(judged, expected, "{error} {codes:?}");
+        };
+        for code in [
+            50012, 70002, 700021, 700023, 700024, 700027, 700030, 7_000_215, 7_000_216, 7_000_218,
+            7_000_222,
+        ] {
+            check("invalid_client", &[code], true);
+            check("something_new", &[code], true);
+        }
+        check("invalid_client", &[], true);
+        check("invalid_client", &[123_456_789], true);
+        check("invalid_client", &[700_025], false);
+        check("invalid_client", &[7_000_112], false);
+        check("unauthorized_client", &[700_016], false);
+        check("invalid_grant", &[70008], false);
+        check("invalid_grant", &[], false);
+        check("unauthorized_client", &[], false);
+    }
+
+    #[test]
     fn words_decide_where_there_are_no_numbers() {
         let check = |error: &str, suberror: Option<&str>, expected: Verdict| {
             let judged = verdict(&refusal(error, &[], suberror));
@@ -158,6 +200,9 @@ mod tests {
         };
         check("invalid_grant", None, Verdict::SignIn);
         check("interaction_required", None, Verdict::SignIn);
+        check("authorization_declined", None, Verdict::SignIn);
+        check("expired_token", None, Verdict::SignIn);
+        check("bad_verification_code", None, Verdict::SignIn);
         check("consent_required", None, Verdict::SignIn);
         check("invalid_client", None, Verdict::Administrator);
         check("unauthorized_client", None, Verdict::Administrator);

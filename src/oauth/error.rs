@@ -13,6 +13,9 @@ const UNSAID_HOLD: Duration = Duration::from_secs(60);
 /// Bytes kept of any text that a platform sent.
 const TEXT_LIMIT: usize = 1024;
 
+/// The field of a provider's certificate and its key, in an operator's words.
+pub(super) const CERTIFICATE: &str = "certificate";
+
 /// The platform's refusal in its own words (RFC 6749 §5.2, with Microsoft's additions).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
@@ -28,7 +31,8 @@ pub struct Refusal {
     pub suberror: Option<String>,
     /// What Microsoft's support asks for.
     pub trace_id: Option<String>,
-    /// What Microsoft's support asks for.
+    /// What Microsoft's support asks for, and by which a tenant's administrator finds the request in the
+    /// sign-in log: the platform's own, or where it gave none the id that our request carried.
     pub correlation_id: Option<String>,
 }
 
@@ -134,9 +138,33 @@ impl OauthError {
         }
     }
 
+    /// Whether what the application proves itself with is at fault, so that another credential (the second
+    /// secret, the certificate) may help. The grant itself is not judged by such a refusal.
+    ///
+    /// By Microsoft's numbers where they are known, else by the word `invalid_client` (RFC 6749 §5.2); also
+    /// a certificate that cannot be used at all.
+    pub fn refuses_client(&self) -> bool {
+        match self {
+            Self::Refused(refusal) => entra::refuses_client(refusal),
+            Self::Configuration { field, .. } => *field == CERTIFICATE,
+            Self::Throttled { .. }
+            | Self::Unavailable { .. }
+            | Self::Unreachable { .. }
+            | Self::Nonsense { .. } => false,
+        }
+    }
+
     /// Whether only a person who signs in again can help.
     pub fn needs_sign_in(&self) -> bool {
         matches!(self, Self::Refused(refusal) if entra::verdict(refusal) == Verdict::SignIn)
+    }
+}
+
+/// An answer that is no token answer.
+pub(super) fn nonsense(status: u16, what: &str) -> OauthError {
+    OauthError::Nonsense {
+        status,
+        what: what.to_owned(),
     }
 }
 

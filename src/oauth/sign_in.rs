@@ -9,11 +9,11 @@ use oauth2::{
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use crate::model::{CloudService, NewCloudProvider};
+use crate::model::{Access, CloudService, NewCloudProvider};
 
 use super::{
     OauthError,
-    endpoints::{endpoints, is_loopback, unusable},
+    endpoints::{NOBODY_SIGNS_IN, endpoints, is_loopback, unusable},
 };
 
 /// Bytes of randomness in a state: 256 bits, above the 128 that RFC 9700 asks for.
@@ -44,12 +44,22 @@ impl SignInSecrets {
 ///
 /// Microsoft's account picker is always shown, since otherwise the browser's current user is signed in
 /// silently; Google is asked for consent each time, since otherwise it gives no refresh token.
+///
+/// # Errors
+/// [`OauthError::Configuration`]: the provider cannot be used as entered, has no redirect URI, or has
+/// application access, where nobody signs in.
 pub fn authorize_url(
     provider: &NewCloudProvider,
     secrets: &SignInSecrets,
     login_hint: Option<&str>,
 ) -> Result<Url, OauthError> {
     let endpoints = endpoints(provider)?;
+    if provider.access == Access::Application {
+        return Err(unusable("access", NOBODY_SIGNS_IN));
+    }
+    if endpoints.redirect.is_none() {
+        return Err(unusable("redirect URI", "it is empty"));
+    }
     let verifier = PkceCodeVerifier::new(secrets.verifier.expose_secret().to_owned());
     let state = CsrfToken::new(secrets.state.expose_secret().to_owned());
     // The redirect URI goes out as entered: platforms compare it letter by letter.
@@ -87,32 +97,6 @@ pub fn issuer_matches(provider: &NewCloudProvider, issuer: &str) -> bool {
     }
 }
 
-/// The first scope that mail needs and `granted` (space-separated) lacks; people may untick scopes.
-///
-/// Microsoft's are compared by their last part, since it may answer with another of its host names.
-/// No list at all means "as asked" (RFC 6749 §5.1).
-pub fn missing_scope(
-    provider: &NewCloudProvider,
-    granted: Option<&str>,
-) -> Result<Option<String>, OauthError> {
-    let wanted = endpoints(provider)?.mail_scopes;
-    let Some(granted) = granted else {
-        return Ok(None);
-    };
-    let part = |scope: &str| -> String {
-        let scope = scope.trim_end_matches('/');
-        match provider.service {
-            CloudService::MicrosoftAzure => scope.rsplit('/').next().unwrap_or(scope),
-            CloudService::Google => scope,
-        }
-        .to_ascii_lowercase()
-    };
-    let granted: Vec<String> = granted.split_whitespace().map(part).collect();
-    Ok(wanted
-        .into_iter()
-        .find(|scope| !granted.contains(&part(scope))))
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
@@ -141,6 +125,8 @@ mod tests {
         assert_eq!(query["redirect_uri"], provider.redirect_uri);
         assert_eq!(query["state"], secrets.state.expose_secret());
         assert_eq!(query["prompt"], "select_account");
+        // Left to the platform's default for codes, the query.
+        assert!(!query.contains_key("response_mode"));
         assert_eq!(query["login_hint"], "andrea@contoso.example");
         assert_eq!(query["code_challenge_method"], "S256");
         // RFC 7636 §4.2.
@@ -161,6 +147,20 @@ mod tests {
         assert_eq!(query["prompt"], "consent");
         assert_eq!(query["code_challenge_method"], "S256");
         assert!(!query.contains_key("login_hint"));
+    }
+
+    #[test]
+    fn nobody_is_sent_away_without_a_way_back_or_a_part_to_play() {
+        let field = |change: fn(&mut NewCloudProvider)| {
+            let mut provider = example_provider(CloudService::MicrosoftAzure);
+            change(&mut provider);
+            match authorize_url(&provider, &SignInSecrets::random(), None) {
+                Err(OauthError::Configuration { field, .. }) => field,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(field(|p| p.redirect_uri = " ".into()), "redirect URI");
+        assert_eq!(field(|p| p.access = Access::Application), "access");
     }
 
     #[test]
@@ -199,42 +199,5 @@ mod tests {
         assert!(!issuer_matches(&microsoft, "garbage"));
         let google = example_provider(CloudService::Google);
         assert!(issuer_matches(&google, "https://accounts.google.com"));
-    }
-
-    #[test]
-    fn a_scope_that_was_not_granted_is_named() {
-        let check = |service, granted: Option<&str>, expected: Option<&str>| {
-            let missing = missing_scope(&example_provider(service), granted).unwrap();
-            assert_eq!(missing.as_deref(), expected, "{granted:?}");
-        };
-        let microsoft = CloudService::MicrosoftAzure;
-        check(microsoft, None, None);
-        check(
-            microsoft,
-            Some(
-                "openid https://outlook.office365.com/imap.accessasuser.all https://outlook.office365.com/SMTP.Send",
-            ),
-            None,
-        );
-        check(
-            microsoft,
-            Some("https://outlook.office.com/IMAP.AccessAsUser.All"),
-            Some("https://outlook.office.com/SMTP.Send"),
-        );
-        check(
-            microsoft,
-            Some(""),
-            Some("https://outlook.office.com/IMAP.AccessAsUser.All"),
-        );
-        check(
-            CloudService::Google,
-            Some("https://mail.google.com/ openid"),
-            None,
-        );
-        check(
-            CloudService::Google,
-            Some("openid https://www.googleapis.com/auth/userinfo.email"),
-            Some("https://mail.google.com/"),
-        );
     }
 }

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     model::{CloudProvider, CloudProviderId, CloudService, Grant, NewTokens, Timestamp},
-    oauth::{SignInSecrets, authorize_url, issuer_matches, missing_scope},
+    oauth::{Credential, SignInSecrets, authorize_url, issuer_matches, missing_scopes},
     store::{NewOauthState, OauthState, StoreError, TakenState},
 };
 
@@ -158,7 +158,13 @@ async fn exchange(
         })?;
     let answer = keeper
         .oauth
-        .exchange_code(&row.entered, code, &state.verifier, &state.redirect_uri)
+        .exchange_code(
+            &row.entered,
+            Credential::first(&row.entered),
+            code,
+            &state.verifier,
+            &state.redirect_uri,
+        )
         .await
         .map_err(SignInError::Exchange)?;
     let life = Life::given(keeper.clock.now(), answer.expires_in, rand::random());
@@ -169,8 +175,10 @@ async fn exchange(
     if !refreshes {
         return Err(SignInError::NoRefreshToken);
     }
-    let missing = missing_scope(&row.entered, answer.scopes.as_deref());
-    if let Some(scope) = missing.map_err(SignInError::Exchange)? {
+    let missing = missing_scopes(&row.entered, answer.scopes.as_deref());
+    let missing = missing.map_err(SignInError::Exchange)?;
+    if !missing.is_empty() {
+        let scope = missing.join(" ");
         return Err(SignInError::ScopeMissing { scope });
     }
     // Whether this person may be a delegate of the accounts that use the provider is judged by who

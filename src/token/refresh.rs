@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{Token, TokenError, keeper::Inner, life::Life, slot::Slot};
 use crate::{
     model::{FailureClass, Grant, GrantState, NewCloudProvider, NewTokens, fail_point},
-    oauth::{Answer, OauthError},
+    oauth::{Answer, Credential, OauthError},
     store::StoreError,
 };
 
@@ -59,7 +59,11 @@ async fn ask(keeper: &Inner, slot: &Slot, grant: &Grant) -> Option<Result<Token,
         Ok(Some((entered, refresh_token))) => {
             // From here on the platform may have rotated the refresh token: nothing below gives up lightly.
             fail_point("token.before_request");
-            let answer = keeper.oauth.refresh(&entered, &refresh_token).await;
+            let credential = Credential::first(&entered);
+            let answer = keeper
+                .oauth
+                .refresh(&entered, credential, &refresh_token)
+                .await;
             fail_point("token.after_answer");
             match answer {
                 Ok(answer) => keep(keeper, slot, grant, &attempt, answer).await,
