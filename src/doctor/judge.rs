@@ -126,7 +126,7 @@ pub(super) fn clock(before: Timestamp, theirs: PlatformTime) -> Judged {
     let truth = theirs.date.plus(Duration::from_millis(500));
     let millis = middle.millis().saturating_sub(truth.millis());
     let unsure = i64::try_from(theirs.took.as_millis() / 2).unwrap_or(i64::MAX);
-    let sure = millis.abs().saturating_sub(unsure) / 1000;
+    let sure = millis.abs().saturating_sub(unsure).max(0) / 1000;
     let seconds = if millis < 0 { -sure } else { sure };
     let grave = sure >= SKEW_GRAVE;
     match sure {
