@@ -3,9 +3,10 @@
 use secrecy::ExposeSecret;
 use serde_json::{Map, Value, json};
 
-use super::args::{AccountCommand, Changed, Login, ServerFlags};
+use super::args::{AccountCommand, Changed, Login};
 use super::failure::Failure;
 use super::perform::Work;
+use super::servers;
 use super::show::{first, rows};
 use super::terminal::Terminal;
 
@@ -21,7 +22,8 @@ pub(super) async fn perform(
     match command {
         AccountCommand::Add(settings) => {
             let names = Changed::from(&settings.names);
-            let mut body = body(&names, &settings.login, &settings.servers);
+            let mut body = body(&names, &settings.login);
+            servers::put(&settings.servers, work.terminal, &mut body)?;
             body.extend(
                 settings
                     .backfill
@@ -79,12 +81,14 @@ pub(super) async fn perform(
                     "delegate",
                     "imap",
                     "smtp",
+                    "proxy",
                     "backfill",
                 ],
             )
         }
         AccountCommand::Edit { account, settings } => {
-            let mut body = body(&settings.names, &settings.login, &settings.servers);
+            let mut body = body(&settings.names, &settings.login);
+            servers::put(&settings.servers, work.terminal, &mut body)?;
             body.extend(
                 settings
                     .backfill
@@ -143,9 +147,9 @@ async fn verb(
 }
 
 /// The fields that are named.
-fn body(names: &Changed, login: &Login, servers: &ServerFlags) -> Map<String, Value> {
+fn body(names: &Changed, login: &Login) -> Map<String, Value> {
     let service = names.service.map(word);
-    let mut body = object([
+    object([
         ("name", names.name.as_ref().map(|text| json!(text))),
         ("key", names.key.as_ref().map(|text| json!(text))),
         ("address", names.address.as_ref().map(|text| json!(text))),
@@ -155,34 +159,10 @@ fn body(names: &Changed, login: &Login, servers: &ServerFlags) -> Map<String, Va
         ("CloudProviderId", login.provider.map(|id| json!(id))),
         ("username", login.user.as_ref().map(|text| json!(text))),
         ("delegate", login.delegate.as_ref().map(|text| json!(text))),
-    ]);
-    let imap = object([
-        ("host", servers.imap_host.as_ref().map(|text| json!(text))),
-        ("port", servers.imap_port.map(|port| json!(port))),
-        ("tls", servers.imap_tls.map(|tls| json!(word(tls)))),
-        (
-            "verify",
-            servers.imap_verify.map(|verify| json!(word(verify))),
-        ),
-    ]);
-    let smtp = object([
-        ("host", servers.smtp_host.as_ref().map(|text| json!(text))),
-        ("port", servers.smtp_port.map(|port| json!(port))),
-        ("tls", servers.smtp_tls.map(|tls| json!(word(tls)))),
-        (
-            "verify",
-            servers.smtp_verify.map(|verify| json!(word(verify))),
-        ),
-    ]);
-    for (name, server) in [("imap", imap), ("smtp", smtp)] {
-        if !server.is_empty() {
-            body.insert(name.to_owned(), Value::Object(server));
-        }
-    }
-    body
+    ])
 }
 
-fn object<const N: usize>(fields: [(&str, Option<Value>); N]) -> Map<String, Value> {
+pub(super) fn object<const N: usize>(fields: [(&str, Option<Value>); N]) -> Map<String, Value> {
     fields
         .into_iter()
         .filter_map(|(name, value)| Some((name.to_owned(), value?)))
@@ -190,7 +170,7 @@ fn object<const N: usize>(fields: [(&str, Option<Value>); N]) -> Map<String, Val
 }
 
 /// A choice as the API spells it, which is as the command line does.
-fn word(choice: impl clap::ValueEnum) -> String {
+pub(super) fn word(choice: impl clap::ValueEnum) -> String {
     let value = choice.to_possible_value();
     value
         .map(|value| value.get_name().to_owned())

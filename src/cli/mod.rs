@@ -27,6 +27,7 @@ mod failure;
 mod mail;
 mod perform;
 mod provider;
+mod servers;
 mod show;
 mod status;
 mod tail;

@@ -86,6 +86,11 @@ impl Terminal<'_> {
         limited("standard input", &mut *self.input, MAX_BODY)
     }
 
+    /// A small file as it is.
+    pub(super) fn file(&mut self, file: &Path) -> Result<String, Failure> {
+        open(file, MAX_SECRET)
+    }
+
     fn ask(&mut self, what: &str) -> Result<String, Failure> {
         write!(self.err, "{what}: ")?;
         self.err.flush()?;

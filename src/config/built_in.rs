@@ -110,6 +110,8 @@ pub(super) fn built_in(place: &Place, data_dir: &Path, host_name: &str) -> Confi
         base_path: String::new(),
         node_name: node_name(host_name),
         https_proxy: None,
+        mail_proxy: None,
+        no_proxy: Vec::new(),
         allow_hosts: Vec::new(),
         ca_file: PathBuf::from("/etc/ssl/certs/ca-certificates.crt"),
         idle_reissue: Duration::from_secs(5 * MINUTE),

@@ -2,8 +2,6 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use secrecy::ExposeSecret as _;
-
 use super::Config;
 use crate::{
     blob, doctor, http, imap, inbound, logs,
@@ -40,6 +38,8 @@ impl Config {
         net::Settings {
             ca_file: self.ca_file.clone(),
             allow_hosts: self.allow_hosts.clone(),
+            mail_proxy: self.mail_proxy.clone(),
+            no_proxy: self.no_proxy.clone(),
             ..net::Settings::default()
         }
     }
@@ -68,7 +68,8 @@ impl Config {
             proxy: self
                 .https_proxy
                 .as_ref()
-                .map(|url| url.expose_secret().into()),
+                .map(|proxy| proxy.url_for_clients()),
+            no_proxy: self.no_proxy.clone(),
             ..oauth::Settings::default()
         }
     }
@@ -77,6 +78,7 @@ impl Config {
     pub fn token(&self) -> token::Settings {
         token::Settings {
             drain: self.drain_work(),
+            journal: Some(self.data_dir.join("token-journal")),
             ..token::Settings::default()
         }
     }

@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::Config;
 use super::parse::{self, Wrong, show_duration, show_size};
-use crate::logs;
+use crate::{logs, model::Proxy};
 
 /// One key.
 pub(super) struct Key {
@@ -29,6 +29,12 @@ impl Key {
     pub(super) fn find(name: &str) -> Option<&'static Self> {
         KEYS.iter().find(|key| key.name == name)
     }
+}
+
+fn proxy_text(proxy: Option<&Proxy>) -> String {
+    proxy
+        .map(|proxy| proxy.url().expose_secret().to_owned())
+        .unwrap_or_default()
 }
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -203,18 +209,34 @@ pub(super) const KEYS: &[Key] = &[
     key!(
         "XC_EMAIL_HTTPS_PROXY",
         [
-            "The proxy for requests to Microsoft's and Google's identity platforms. Mail servers are reached directly."
+            "The proxy for requests to Microsoft's and Google's identity platforms.",
+            "Special characters of a password are written as %40 (@), %23 (#), %2F (/). A SOCKS 5 proxy resolves the names itself."
         ],
-        "http://host:port, http://user:password@host:port, or nothing",
-        |config, text| {
-            parse::proxy(text).map(|url| config.https_proxy = url.map(SecretString::from))
-        },
-        |config| {
-            let url = config.https_proxy.as_ref();
-            url.map(|url| url.expose_secret().to_owned())
-                .unwrap_or_default()
-        },
+        "http://host:port, socks5://host:port, either with user:password@ before the host, or nothing",
+        |config, text| parse::proxy(text).map(|proxy| config.https_proxy = proxy),
+        |config| proxy_text(config.https_proxy.as_ref()),
         secret
+    ),
+    key!(
+        "XC_EMAIL_MAIL_PROXY",
+        [
+            "The proxy for IMAP and SMTP servers; an account may name its own, or none. HTTP proxies have to allow CONNECT to the",
+            "mail ports (993, 465, 587). The proxy resolves the servers' names."
+        ],
+        "http://host:port, socks5://host:port, either with user:password@ before the host, or nothing",
+        |config, text| parse::proxy(text).map(|proxy| config.mail_proxy = proxy),
+        |config| proxy_text(config.mail_proxy.as_ref()),
+        secret
+    ),
+    key!(
+        "XC_EMAIL_NO_PROXY",
+        [
+            "Hosts that the two proxies above are not used for; a domain stands for all below it. This machine itself never is.",
+            "An account's own proxy is used for every host."
+        ],
+        "host names, domains and addresses between commas, or nothing",
+        |config, text| parse::exceptions(text).map(|hosts| config.no_proxy = hosts),
+        |config| config.no_proxy.join(",")
     ),
     key!(
         "XC_EMAIL_ALLOW_HOSTS",

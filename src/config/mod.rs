@@ -46,7 +46,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
-use crate::logs;
+use crate::{logs, model::Proxy};
 
 /// Every setting, valid.
 #[derive(Clone, Debug)]
@@ -79,8 +79,12 @@ pub struct Config {
     pub base_path: String,
     /// `XC_EMAIL_NODE_NAME`: 1..=64 letters, digits, `.`, `-`, `_`.
     pub node_name: String,
-    /// `XC_EMAIL_HTTPS_PROXY`: an `http://` URL that may hold a password.
-    pub https_proxy: Option<SecretString>,
+    /// `XC_EMAIL_HTTPS_PROXY`.
+    pub https_proxy: Option<Proxy>,
+    /// `XC_EMAIL_MAIL_PROXY`.
+    pub mail_proxy: Option<Proxy>,
+    /// `XC_EMAIL_NO_PROXY`: hosts, domains and addresses that neither proxy is used for.
+    pub no_proxy: Vec<String>,
     /// `XC_EMAIL_ALLOW_HOSTS`: names and addresses of this machine or its link that accounts may use.
     pub allow_hosts: Vec<String>,
     /// `XC_EMAIL_CA_FILE`, absolute.

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use url::Url;
 
+use crate::model::Proxy;
+
 /// What is wrong with a value, as the end of a sentence about it: `is not a duration`.
 pub(super) type Wrong = String;
 
@@ -234,20 +236,27 @@ pub(super) fn blob_url(text: &str) -> Result<Url, Wrong> {
     }
 }
 
-/// `http://[user:password@]host:port`; empty for none.
-pub(super) fn proxy(text: &str) -> Result<Option<String>, Wrong> {
+/// `http://[user:password@]host:port` or `socks5://…`; empty for none.
+pub(super) fn proxy(text: &str) -> Result<Option<Proxy>, Wrong> {
     if text.is_empty() {
         return Ok(None);
     }
-    match Url::parse(text) {
-        Ok(url)
-            if url.scheme() == "http" && url.host_str().is_some_and(|host| !host.is_empty()) =>
-        {
-            Ok(Some(text.to_owned()))
-        }
-        Ok(_) => wrong("is not an http:// URL"),
-        Err(_) => wrong("is not a URL"),
-    }
+    Proxy::parse(text)
+        .map(Some)
+        .map_err(|error| error.to_string())
+}
+
+/// Hosts, domains (`example.com`, `.example.com`, `*.example.com`) and addresses between commas or
+/// spaces.
+pub(super) fn exceptions(text: &str) -> Result<Vec<String>, Wrong> {
+    let bare = text
+        .split([',', ' ', '\t'])
+        .map(|host| host.trim_start_matches("*.").trim_start_matches('.'))
+        .collect::<Vec<_>>()
+        .join(",");
+    hosts(&bare).or_else(|_| {
+        wrong("is not a list of hosts, domains and addresses (no ports, no URLs, no networks)")
+    })
 }
 
 /// Host names and addresses between commas or spaces.
@@ -390,8 +399,19 @@ mod tests {
         );
         check(
             proxy,
-            &["", "http://h:3128", "http://u:p@h"],
-            &["h:3128", "https://h", "socks5://h", "x"],
+            &[
+                "",
+                "http://h:3128",
+                "http://u:p@h",
+                "socks5://h",
+                "socks5h://u:p@[::1]:9",
+            ],
+            &["h:3128", "https://h", "socks4://h", "x", "http://h/x"],
+        );
+        check(
+            exceptions,
+            &["", "corp.test", ".corp.test, *.lab.test", "10.0.0.1,[::1]"],
+            &["*", "http://x", "a:1", "10.0.0.0/8", "ä"],
         );
         check(
             hosts,

@@ -17,7 +17,7 @@ use crate::{
     outbound,
     store::{NodeRow, Store, Writer},
     supervisor,
-    token::TokenKeeper,
+    token::{self, TokenKeeper},
 };
 
 /// Everything, built and not yet running.
@@ -69,7 +69,10 @@ impl Daemon {
             oauth.clone(),
             node.id.clone(),
             Arc::clone(&clock),
-            config.token(),
+            token::Settings {
+                home: data_dir.home.clone(),
+                ..config.token()
+            },
         );
         let supervisor = supervisor::Handle::default();
         let listen = |what: String| move |source| StartError::Listen { what, source };

@@ -21,8 +21,10 @@ mod explain;
 mod failure;
 mod finding;
 mod status;
+mod warning;
 
 pub use explain::explain;
 pub use failure::{Context, Failure};
 pub use finding::{Finding, Right};
 pub use status::{Diagnosis, LaneExit, LaneState, LaneStatus};
+pub use warning::{Warning, account_warnings, server_warning, warn_of_server};

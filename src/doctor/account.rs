@@ -22,6 +22,9 @@ pub(super) async fn examine(
 ) -> Report {
     let account = &patient.account;
     let entered = &account.entered;
+    let mut parts = parts.clone();
+    parts.net = parts.net.via(&entered.proxy);
+    let parts = &parts;
     let mut course = Course::new(Some(account), progress);
     let by_imap = context(account, LaneName::Inbound);
     let by_smtp = context(account, LaneName::Outbound);
@@ -109,11 +112,10 @@ async fn name(
     context: &Context,
 ) -> bool {
     course.begin();
-    let work = parts.net.resolve(&server.host);
+    let work = parts.net.locate(&server.host);
     let (known, found) = match limited(parts.settings.check, context, work).await {
         Ok(Ok(found)) => {
-            let detail = format!("{}: {}", server.host, judge::addresses(&found));
-            (true, Found::ok(detail))
+            (true, Found::ok(judge::place(&server.host, &found)))
         }
         Ok(Err(error)) => {
             let failure = match context.lane {

@@ -148,7 +148,7 @@ async fn connect(
     match connected {
         Ok(Ok(greeted)) => {
             course.note(Item::ImapConnect, Found::ok(reached)).await;
-            let judged = judge::handshake(greeted.handshake(), server.verify, parts.clock.now());
+            let judged = judge::handshake(greeted.handshake(), &server.verify, parts.clock.now());
             course.note(Item::ImapTls, shown(judged, context)).await;
             Some(greeted)
         }
@@ -206,7 +206,7 @@ async fn certificate(parts: &Parts, server: &Server) -> String {
 
 /// The end of a sentence about a certificate that was refused.
 pub(super) fn described(seen: &crate::net::Handshake, now: Timestamp) -> String {
-    let (_, detail, _) = judge::handshake(seen, TlsVerify::Full, now);
+    let (_, detail, _) = judge::handshake(seen, &TlsVerify::Full, now);
     let names = seen
         .certificate
         .as_ref()

@@ -1,6 +1,6 @@
 //! From what was seen to a verdict. Pure.
 
-use std::{net::IpAddr, time::Duration};
+use std::time::Duration;
 
 use url::Url;
 
@@ -9,7 +9,7 @@ use crate::{
     diagnosis::Finding,
     imap::{self, ImapError},
     model::{Account, Authentication, Service, Timestamp, TlsMode, TlsVerify},
-    net::{DialError, DialStep, Handshake},
+    net::{DialError, DialStep, Handshake, Place},
     oauth::PlatformTime,
     smtp::{SmtpError, Verb},
 };
@@ -28,10 +28,15 @@ const MIB: u64 = 1 << 20;
 /// What an outcome is called: a verdict, what was seen, and what there is to say about it.
 pub(super) type Judged = (Verdict, String, Option<Finding>);
 
-/// Addresses of a name on one line.
-pub(super) fn addresses(found: &[IpAddr]) -> String {
-    let shown: Vec<String> = found.iter().map(ToString::to_string).collect();
-    shown.join(", ")
+/// Where a host is, on one line.
+pub(super) fn place(host: &str, found: &Place) -> String {
+    match found {
+        Place::Addresses(addresses) => {
+            let shown: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+            format!("{host}: {}", shown.join(", "))
+        }
+        Place::BehindProxy(proxy) => format!("{host} is resolved by the proxy {proxy}"),
+    }
 }
 
 /// Which check an error belongs to where connecting did not succeed.
@@ -78,6 +83,8 @@ pub(super) fn smtp_stage(error: &SmtpError) -> Stage {
 fn dial_stage(error: &DialError) -> Stage {
     match error {
         DialError::Tls { .. }
+        | DialError::Pin { .. }
+        | DialError::Authorities { .. }
         | DialError::TimedOut {
             during: DialStep::Tls,
             ..
@@ -87,7 +94,7 @@ fn dial_stage(error: &DialError) -> Stage {
 }
 
 /// Version and certificate of a connection that stands.
-pub(super) fn handshake(seen: &Handshake, verify: TlsVerify, now: Timestamp) -> Judged {
+pub(super) fn handshake(seen: &Handshake, verify: &TlsVerify, now: Timestamp) -> Judged {
     let mut detail = vec![seen.version.unwrap_or("TLS").to_owned()];
     let mut finding = None;
     if let Some(certificate) = &seen.certificate {
@@ -98,13 +105,19 @@ pub(super) fn handshake(seen: &Handshake, verify: TlsVerify, now: Timestamp) -> 
             0.. => format!("{days} days left"),
             _ => format!("ended {} days ago", days.saturating_neg()),
         });
-        if days < CERTIFICATE_DAYS {
+        // With a fingerprint the time does not count.
+        if days < CERTIFICATE_DAYS && !matches!(verify, TlsVerify::Pinned(_)) {
             finding = Some(Finding::CertificateEnds { days });
         }
     }
-    if verify == TlsVerify::AcceptAny {
-        detail.push("not checked".to_owned());
-        finding = Some(Finding::CertificateUnchecked);
+    match verify {
+        TlsVerify::Full => {}
+        TlsVerify::Ca(_) => detail.push("vouched for by the account's own authority".to_owned()),
+        TlsVerify::Pinned(_) => detail.push("known by its fingerprint".to_owned()),
+        TlsVerify::AcceptAny => {
+            detail.push("not checked".to_owned());
+            finding = Some(Finding::CertificateUnchecked);
+        }
     }
     let verdict = if finding.is_some() {
         Verdict::Warning
@@ -298,15 +311,15 @@ mod tests {
             (0, Verdict::Warning, "0 days left"),
             (-5, Verdict::Warning, "ended 4 days ago"),
         ] {
-            let (verdict, detail, finding) = handshake(&seen(days), TlsVerify::Full, now);
+            let (verdict, detail, finding) = handshake(&seen(days), &TlsVerify::Full, now);
             assert_eq!(verdict, expected, "{days}");
             assert!(detail.contains(says), "{detail}");
             assert_eq!(finding.is_some(), expected == Verdict::Warning);
         }
-        let (verdict, detail, _) = handshake(&seen(90), TlsVerify::AcceptAny, now);
+        let (verdict, detail, _) = handshake(&seen(90), &TlsVerify::AcceptAny, now);
         assert_eq!(verdict, Verdict::Warning);
         assert!(detail.ends_with("not checked"), "{detail}");
-        let (verdict, detail, _) = handshake(&Handshake::default(), TlsVerify::Full, now);
+        let (verdict, detail, _) = handshake(&Handshake::default(), &TlsVerify::Full, now);
         assert_eq!((verdict, detail.as_str()), (Verdict::Ok, "TLS"));
     }
 

@@ -145,7 +145,7 @@ async fn connect(
     match connected {
         Ok(Ok(line)) => {
             course.note(Item::SmtpConnect, Found::ok(reached)).await;
-            let judged = judge::handshake(line.handshake(), server.verify, parts.clock.now());
+            let judged = judge::handshake(line.handshake(), &server.verify, parts.clock.now());
             course.note(Item::SmtpTls, shown(judged, context)).await;
             Some(line)
         }

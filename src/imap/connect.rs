@@ -41,7 +41,7 @@ pub async fn connect(
     let tcp = net.dial(&server.host, server.port).await?;
     match server.tls {
         TlsMode::Tls => {
-            let mut tls = net.tls(&server.host, server.verify, tcp).await?;
+            let mut tls = net.tls(&server.host, &server.verify, tcp).await?;
             let handshake = Handshake::take(&mut tls);
             let greeted = Greeted::over(Box::new(tls), settings).await?;
             Ok(Greeted {
@@ -51,7 +51,7 @@ pub async fn connect(
         }
         TlsMode::StartTls => {
             let plain = start_tls(Box::new(tcp), settings).await?;
-            let mut tls = net.tls(&server.host, server.verify, plain).await?;
+            let mut tls = net.tls(&server.host, &server.verify, plain).await?;
             let handshake = Handshake::take(&mut tls);
             // There is no second greeting.
             let greeted = Greeted::ask(Wire::new(Box::new(tls)), settings).await?;

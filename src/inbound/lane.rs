@@ -20,9 +20,9 @@ use super::{
     trouble,
 };
 use crate::{
-    diagnosis::{LaneExit, LaneStatus},
+    diagnosis::{LaneExit, LaneStatus, warn_of_server},
     imap::{Idling, ImapError, Nudge, Session, Step},
-    model::{Account, Lease},
+    model::{Account, LaneName, Lease},
     store::StoreError,
 };
 
@@ -111,6 +111,7 @@ impl Lane {
     /// Works until it is told to stop or the lease is gone. A stop cuts talk with the server short;
     /// what has been given to the store is awaited.
     pub async fn run(mut self, stop: CancellationToken) -> LaneExit {
+        warn_of_server(&self.account, LaneName::Inbound);
         loop {
             let event = match self.wait(&stop).await {
                 Wake::Stop => return self.close().await,

@@ -84,7 +84,8 @@ async fn log_in(
     token: Option<Stamp>,
 ) -> Result<Opened, ImapError> {
     let settings = &parts.settings.imap;
-    let greeted = imap::connect(&parts.net, &account.entered.imap, settings).await?;
+    let net = parts.net.via(&account.entered.proxy);
+    let greeted = imap::connect(&net, &account.entered.imap, settings).await?;
     let user = account.imap_user();
     let mut session = greeted.login(&Login { user, secret }).await?;
     // The proof that the mailbox really opens: some servers accept the login and refuse all else.

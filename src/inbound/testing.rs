@@ -117,6 +117,7 @@ impl World {
             authentication,
             imap: crate::model::Server::new("localhost", port, TlsMode::Tls),
             smtp: crate::model::Server::new("localhost", 1, TlsMode::Tls),
+            proxy: crate::model::ProxyChoice::Process,
             backfill,
         };
         let account = store.account_add(&new, clock.now()).await.unwrap();

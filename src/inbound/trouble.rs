@@ -6,7 +6,6 @@ use crate::{
     diagnosis::Failure,
     imap::{ImapError, quirks},
     model::FailureClass,
-    net::DialError,
     store::StoreError,
     token::TokenError,
 };
@@ -50,8 +49,8 @@ pub(super) fn trouble(error: &SyncError) -> Trouble {
         SyncError::Imap(ImapError::Refused { text, .. }) if quirks::is_not_connected(text) => {
             Trouble::Perhaps
         }
-        SyncError::Imap(ImapError::Dial(DialError::Resolve { .. } | DialError::Connect { .. }))
-            if error_class(error) == FailureClass::RetryLater =>
+        SyncError::Imap(ImapError::Dial(error))
+            if error.is_network() && error.class() == FailureClass::RetryLater =>
         {
             Trouble::Perhaps
         }

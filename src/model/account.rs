@@ -4,7 +4,7 @@ use std::fmt;
 
 use secrecy::SecretString;
 
-use super::{AccountId, CloudProviderId, EmailAddress, ListId, Timestamp};
+use super::{AccountId, CloudProviderId, EmailAddress, ListId, ProxyChoice, Timestamp, TlsVerify};
 
 /// An account's short key: 1 to 5 letters or digits, kept in upper case, unique.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -121,32 +121,6 @@ impl TlsMode {
     }
 }
 
-/// Whether the server's certificate must be good.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TlsVerify {
-    /// Chain and name are checked: the default.
-    Full,
-    /// Any certificate is taken. Loud wherever the account is shown.
-    AcceptAny,
-}
-
-impl TlsVerify {
-    /// The stored and shown word.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Full => "full",
-            Self::AcceptAny => "accept_any",
-        }
-    }
-
-    /// By word, in any case.
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Full, Self::AcceptAny]
-            .into_iter()
-            .find(|m| m.as_str().eq_ignore_ascii_case(text.trim()))
-    }
-}
-
 /// Where one lane connects to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
@@ -156,7 +130,7 @@ pub struct Server {
     pub port: u16,
     /// When TLS begins.
     pub tls: TlsMode,
-    /// Whether the certificate must be good.
+    /// How its certificate is judged.
     pub verify: TlsVerify,
 }
 
@@ -248,6 +222,8 @@ pub struct NewAccount {
     pub imap: Server,
     /// Outgoing server.
     pub smtp: Server,
+    /// How both are reached.
+    pub proxy: ProxyChoice,
     /// Which past mail is wanted.
     pub backfill: Backfill,
 }

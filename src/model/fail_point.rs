@@ -4,7 +4,7 @@
 //! the second time. Actions: `kill` (SIGKILL), `panic`, `block` (the thread never goes on).
 
 /// All names, so that a test can walk them.
-pub const FAIL_POINTS: [&str; 11] = [
+pub const FAIL_POINTS: [&str; 13] = [
     "store.before_commit",
     "store.after_commit",
     "inbound.after_fetch",
@@ -15,6 +15,8 @@ pub const FAIL_POINTS: [&str; 11] = [
     "outbound.after_dot",
     "token.before_request",
     "token.after_answer",
+    "token.after_journal",
+    "token.after_commit",
     "supervisor.tick",
 ];
 

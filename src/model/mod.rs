@@ -16,12 +16,13 @@ mod lease;
 mod mail;
 mod outgoing;
 mod provider;
+mod proxy;
 mod time;
+mod trust;
 mod uid;
 
 pub use account::{
     Account, AccountKey, Authentication, Backfill, LaneName, NewAccount, Server, Service, TlsMode,
-    TlsVerify,
 };
 pub use address::{EmailAddress, InvalidAddress};
 pub use backoff::Backoff;
@@ -39,5 +40,7 @@ pub use provider::{
     Access, ClientCertificate, Cloud, CloudProvider, CloudService, CredentialKind, Grant,
     GrantState, NewCloudProvider, NewTokens,
 };
+pub use proxy::{InvalidProxy, Proxy, ProxyChoice, ProxyScheme};
 pub use time::{Clock, SystemClock, Timestamp};
+pub use trust::{Fingerprint, TlsVerify};
 pub use uid::{Cursor, Generation, Uid, UidValidity};

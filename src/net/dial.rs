@@ -12,7 +12,10 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{DialError, DialStep, Net, address};
+use super::{
+    DialError, DialStep, Net, address, proxy,
+    route::{self, Way},
+};
 
 /// A silent line is probed after a minute and given up within two.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
@@ -22,20 +25,57 @@ const KEEPALIVE_PROBES: u32 = 4;
 const UNACKNOWLEDGED: Duration = Duration::from_secs(120);
 
 impl Net {
-    /// Resolves `host` (a name or an address), connects to the first of its addresses that answers,
-    /// and sets up the socket: no delay, keepalive, a bound on unacknowledged bytes.
+    /// Connects to `host` (a name or an address), straight or through a proxy as the settings and
+    /// [`Net::via`] say, and sets the socket up: no delay, keepalive, a bound on unacknowledged bytes.
+    ///
+    /// Straight: the name is resolved here and the first of its addresses that answers is taken, all
+    /// within the connect timeout. Through a proxy: that for the proxy's own host, then once more the
+    /// connect timeout for its answer; it resolves the target's name.
     ///
     /// Dropping the future gives the attempt up and leaves nothing behind.
     ///
     /// # Errors
-    /// Any [`DialError`] but `Tls`.
+    /// Any [`DialError`] but those of TLS.
     pub async fn dial(&self, host: &str, port: u16) -> Result<TcpStream, DialError> {
-        let settings = &self.0.settings;
-        let deadline = Instant::now() + settings.connect_timeout;
+        let settings = &self.inner.settings;
         let host = host.strip_suffix('.').unwrap_or(host);
+        if !address::is_host(host) {
+            return Err(DialError::Resolve {
+                host: host.escape_debug().take(100).collect(),
+                source: io::Error::new(io::ErrorKind::InvalidInput, "no name that a host can have"),
+            });
+        }
+        let Way::Through { proxy, guarded } = route::way(&self.proxy, settings, host) else {
+            return self.straight(host, port, true).await;
+        };
+        // The name is the proxy's to resolve; what means our own machine without a resolver, or the
+        // proxy's, is refused all the same.
+        if let Some(address) = address::forbidden_literal(&settings.allow_hosts, host) {
+            return Err(DialError::Forbidden {
+                host: host.to_owned(),
+                address,
+            });
+        }
+        let mut tcp = self
+            .straight(proxy.host(), proxy.port(), guarded)
+            .await
+            .map_err(|source| DialError::ProxyDial {
+                proxy: proxy.place(),
+                source: Box::new(source),
+            })?;
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        proxy::open(proxy, &mut tcp, bare, port, settings.connect_timeout).await?;
+        Ok(tcp)
+    }
+
+    async fn straight(&self, host: &str, port: u16, guarded: bool) -> Result<TcpStream, DialError> {
+        let settings = &self.inner.settings;
+        let deadline = Instant::now() + settings.connect_timeout;
         let addresses = resolve(host, port, deadline).await?;
         let allowed = |at: &&SocketAddr| {
-            !address::is_local(at.ip()) || address::is_allowed(&settings.allow_hosts, host, at.ip())
+            !guarded
+                || !(address::is_local(at.ip()) || address::is_own(at.ip()))
+                || address::is_allowed(&settings.allow_hosts, host, at.ip())
         };
         let usable: Vec<SocketAddr> = addresses.iter().filter(allowed).copied().collect();
         if let (true, Some(forbidden)) = (usable.is_empty(), addresses.first()) {
@@ -56,7 +96,6 @@ impl Net {
 
 /// The addresses alone.
 pub(super) async fn addresses(host: &str, limit: Duration) -> Result<Vec<IpAddr>, DialError> {
-    let host = host.strip_suffix('.').unwrap_or(host);
     let found = resolve(host, 0, Instant::now() + limit).await?;
     Ok(found.into_iter().map(|at| at.ip()).collect())
 }

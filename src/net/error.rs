@@ -2,7 +2,8 @@
 
 use std::{io, net::IpAddr, path::PathBuf};
 
-use crate::model::FailureClass;
+use super::ProxyRefusal;
+use crate::model::{FailureClass, Fingerprint};
 
 /// The network part cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +34,8 @@ pub enum DialStep {
     Resolve,
     /// Opening the TCP connection.
     Connect,
+    /// Waiting for a proxy's answer.
+    Proxy,
     /// Shaking hands.
     Tls,
 }
@@ -43,6 +46,7 @@ impl DialStep {
         match self {
             Self::Resolve => "resolving the name",
             Self::Connect => "connecting",
+            Self::Proxy => "the talk with the proxy",
             Self::Tls => "the tls handshake",
         }
     }
@@ -115,8 +119,61 @@ pub enum DialError {
         host: String,
         /// What is wrong.
         kind: TlsKind,
-        /// The library's words, at most 200 characters.
+        /// The library's words, at most 200 characters, and for [`TlsKind::Untrusted`] the
+        /// certificate's fingerprint where it could be had.
         detail: String,
+    },
+    /// The certificate is none of the account's pinned ones.
+    #[error("the certificate of {host} is not a pinned one: its sha-256 fingerprint is {seen}")]
+    Pin {
+        /// The name that was asked for.
+        host: String,
+        /// The fingerprint of what the server showed.
+        seen: Fingerprint,
+    },
+    /// The account's own authorities cannot be read as certificates.
+    #[error("the authorities entered for {host} are no certificates: {detail}")]
+    Authorities {
+        /// The server.
+        host: String,
+        /// What is wrong with them.
+        detail: String,
+    },
+    /// The proxy was not reached.
+    #[error("cannot reach the proxy {proxy}")]
+    ProxyDial {
+        /// The proxy's host and port.
+        proxy: String,
+        /// What happened.
+        #[source]
+        source: Box<DialError>,
+    },
+    /// The proxy answered, and opens no connection to the target.
+    #[error("the proxy {proxy} opens no connection to {target}: {refusal}")]
+    ProxyRefused {
+        /// The proxy's host and port.
+        proxy: String,
+        /// The target's host and port.
+        target: String,
+        /// Its words.
+        refusal: ProxyRefusal,
+    },
+    /// What answered speaks another protocol than the proxy should.
+    #[error("{proxy} does not answer as a proxy: it sent {what}")]
+    ProxyNonsense {
+        /// The proxy's host and port.
+        proxy: String,
+        /// What came.
+        what: &'static str,
+    },
+    /// The line to the proxy broke before it had answered.
+    #[error("the proxy {proxy} hung up without an answer")]
+    ProxyBroken {
+        /// The proxy's host and port.
+        proxy: String,
+        /// How.
+        #[source]
+        source: io::Error,
     },
 }
 
@@ -124,7 +181,13 @@ impl DialError {
     /// Who acts next.
     pub fn class(&self) -> FailureClass {
         match self {
-            Self::Forbidden { .. } => FailureClass::OperatorMustAct,
+            Self::Forbidden { .. } | Self::Pin { .. } | Self::Authorities { .. } => {
+                FailureClass::OperatorMustAct
+            }
+            Self::ProxyDial { source, .. } => source.class(),
+            Self::ProxyRefused { refusal, .. } if refusal.is_lasting() => {
+                FailureClass::OperatorMustAct
+            }
             Self::Tls { kind, .. } => match kind {
                 TlsKind::WrongName | TlsKind::Untrusted | TlsKind::Expired => {
                     FailureClass::OperatorMustAct
@@ -133,9 +196,24 @@ impl DialError {
             },
             // A name that does not resolve may be a resolver that is down: the lane tells the
             // operator, and goes on trying.
-            Self::Resolve { .. } | Self::Connect { .. } | Self::TimedOut { .. } => {
-                FailureClass::RetryLater
-            }
+            Self::Resolve { .. }
+            | Self::Connect { .. }
+            | Self::TimedOut { .. }
+            | Self::ProxyRefused { .. }
+            | Self::ProxyNonsense { .. }
+            | Self::ProxyBroken { .. } => FailureClass::RetryLater,
         }
+    }
+
+    /// True where the network between here and the server (its name, the proxy) did not work, and
+    /// the server itself may be well.
+    pub fn is_network(&self) -> bool {
+        matches!(
+            self,
+            Self::Resolve { .. }
+                | Self::Connect { .. }
+                | Self::ProxyDial { .. }
+                | Self::ProxyBroken { .. }
+        )
     }
 }

@@ -13,6 +13,7 @@ use openssl::{
 };
 
 use super::{Net, Settings};
+use crate::model::Fingerprint;
 
 /// A certificate authority.
 pub(crate) struct Authority {
@@ -25,6 +26,8 @@ pub(crate) struct Authority {
 /// A server certificate with its key.
 pub(crate) struct Issued {
     identity: native_tls::Identity,
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) pem: String,
 }
 
 fn key() -> PKey<Private> {
@@ -85,12 +88,18 @@ impl Authority {
             .unwrap();
         builder.append_extension(names).unwrap();
         builder.sign(&self.key, MessageDigest::sha256()).unwrap();
-        let identity = native_tls::Identity::from_pkcs8(
-            &builder.build().to_pem().unwrap(),
-            &key.private_key_to_pem_pkcs8().unwrap(),
-        )
-        .unwrap();
-        Issued { identity }
+        let certificate = builder.build();
+        let pem = certificate.to_pem().unwrap();
+        let identity =
+            native_tls::Identity::from_pkcs8(&pem, &key.private_key_to_pem_pkcs8().unwrap())
+                .unwrap();
+        // By OpenSSL's own means, not by ours.
+        let digest = certificate.digest(MessageDigest::sha256()).unwrap();
+        Issued {
+            identity,
+            fingerprint: Fingerprint::new(digest.as_ref().try_into().unwrap()),
+            pem: String::from_utf8(pem).unwrap(),
+        }
     }
 }
 
@@ -109,13 +118,23 @@ pub(crate) fn net(allow_hosts: &[&str]) -> Net {
 
 /// A way out that trusts `ca`.
 pub(crate) fn net_with(ca: &str, allow_hosts: &[&str]) -> Net {
+    net_as(
+        ca,
+        Settings {
+            allow_hosts: allow_hosts.iter().map(|host| (*host).to_owned()).collect(),
+            ..Settings::default()
+        },
+    )
+}
+
+/// A way out that trusts `ca`, otherwise as `settings` say.
+pub(crate) fn net_as(ca: &str, settings: Settings) -> Net {
     let dir = tempfile::tempdir().unwrap();
     let ca_file = dir.path().join("ca.pem");
     std::fs::write(&ca_file, ca).unwrap();
     Net::new(&Settings {
         ca_file,
-        allow_hosts: allow_hosts.iter().map(|host| (*host).to_owned()).collect(),
-        ..Settings::default()
+        ..settings
     })
     .unwrap()
 }

@@ -203,7 +203,7 @@ fn what_is_wrong_with_a_certificate_or_key_is_named_and_nothing_of_it_repeated()
     check("", &secret, &unreadable);
     check("canary", &secret, &unreadable);
     check(&certificate.replace('M', "!"), &secret, &unreadable);
-    check(&certificate[..200], &secret, &unreadable);
+    check(certificate.get(..200).unwrap(), &secret, &unreadable);
     check(
         &format!("{certificate}{secret}"),
         &secret,
@@ -218,7 +218,7 @@ fn what_is_wrong_with_a_certificate_or_key_is_named_and_nothing_of_it_repeated()
     check(certificate, certificate, &CertificateError::KeyUnreadable);
     check(
         certificate,
-        &secret[..300],
+        secret.get(..300).unwrap(),
         &CertificateError::KeyUnreadable,
     );
     check(

@@ -41,9 +41,11 @@ pub struct Settings {
     pub connect_timeout: Duration,
     /// Bound of a whole request, from resolving to the last byte of the answer.
     pub timeout: Duration,
-    /// HTTP proxy (`http://user:password@host:port`: a secret), never used for this machine itself.
-    /// The environment's own proxy variables are not looked at.
+    /// Proxy (`http://user:password@host:port` or `socks5h://…`: a secret), never used for this machine
+    /// itself. The environment's own proxy variables are not looked at.
     pub proxy: Option<SecretString>,
+    /// Hosts, domains and addresses that it is not used for either.
+    pub no_proxy: Vec<String>,
 }
 
 impl Default for Settings {
@@ -52,6 +54,7 @@ impl Default for Settings {
             connect_timeout: Duration::from_secs(30),
             timeout: Duration::from_secs(30),
             proxy: None,
+            no_proxy: Vec::new(),
         }
     }
 }
@@ -60,7 +63,7 @@ impl Default for Settings {
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     /// The proxy's address is not one.
-    #[error("the proxy address is not of the form http://host:port")]
+    #[error("the proxy address is not of the form http://host:port or socks5://host:port")]
     Proxy,
     /// The TLS library refused the roots or the client's settings.
     #[error("cannot set up the HTTP client: {0}")]
@@ -109,10 +112,14 @@ impl OauthClient {
             .timeout(settings.timeout)
             .user_agent(concat!("motion-email/", env!("CARGO_PKG_VERSION")));
         if let Some(proxy) = &settings.proxy {
-            let this_machine = reqwest::NoProxy::from_string("localhost,127.0.0.0/8,::1");
+            let mut direct = String::from("localhost,127.0.0.0/8,::1");
+            for host in &settings.no_proxy {
+                direct.push(',');
+                direct.push_str(host);
+            }
             let proxy = reqwest::Proxy::all(proxy.expose_secret())
                 .map_err(|_| SetupError::Proxy)?
-                .no_proxy(this_machine);
+                .no_proxy(reqwest::NoProxy::from_string(&direct));
             http = http.proxy(proxy);
         }
         let http = http

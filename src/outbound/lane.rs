@@ -19,8 +19,8 @@ use super::{
     trouble,
 };
 use crate::{
-    diagnosis::{LaneExit, LaneStatus},
-    model::{Account, Lease, Timestamp},
+    diagnosis::{LaneExit, LaneStatus, warn_of_server},
+    model::{Account, LaneName, Lease, Timestamp},
     store::StoreError,
 };
 
@@ -82,6 +82,7 @@ impl Lane {
     /// announced, and waits for the answer to what has. Dropping the future after that leaves the
     /// message in doubt, which the next claim finds.
     pub async fn run(mut self, stop: CancellationToken) -> LaneExit {
+        warn_of_server(&self.recorder.account, LaneName::Outbound);
         let first = self.machine.begin();
         let mut effects = vec![first];
         loop {

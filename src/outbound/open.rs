@@ -129,7 +129,8 @@ fn opened(line: Line, close_by: Option<Instant>) -> Open {
 /// A refused login leaves with a QUIT, as the protocol asks.
 async fn log_in(account: &Account, parts: &Parts, secret: Secret<'_>) -> Result<Line, SmtpError> {
     let settings = &parts.settings.smtp;
-    let mut line = smtp::connect(&parts.net, &account.entered.smtp, settings).await?;
+    let net = parts.net.via(&account.entered.proxy);
+    let mut line = smtp::connect(&net, &account.entered.smtp, settings).await?;
     let user = account.smtp_user();
     match line.login(&Login { user, secret }).await {
         Ok(()) => Ok(line),

@@ -315,6 +315,7 @@ async fn add_account(parts: &Parts, port: u16, tls: TlsMode) -> Account {
         },
         imap: Host::new("localhost", 1, TlsMode::Tls),
         smtp: Host::new("localhost", port, tls),
+        proxy: crate::model::ProxyChoice::Process,
         backfill: Backfill::None,
     };
     parts.store.account_add(&new, now).await.unwrap()

@@ -2,8 +2,8 @@
 
 use super::machine::Trouble;
 use crate::{
-    blob::BlobError, diagnosis::Failure, model::FailureClass, net::DialError, smtp::SmtpError,
-    store::StoreError, token::TokenError,
+    blob::BlobError, diagnosis::Failure, model::FailureClass, smtp::SmtpError, store::StoreError,
+    token::TokenError,
 };
 
 /// The lane cannot send. What one message met is not here: that is the message's outcome.
@@ -39,10 +39,11 @@ impl SendError {
 pub(super) fn trouble(error: &SendError) -> Trouble {
     match (error, error.class()) {
         // A host that is never found is no passing trouble, but it begins like one.
-        (
-            SendError::Smtp(SmtpError::Dial(DialError::Resolve { .. } | DialError::Connect { .. })),
-            FailureClass::RetryLater,
-        ) => Trouble::Perhaps,
+        (SendError::Smtp(SmtpError::Dial(error)), FailureClass::RetryLater)
+            if error.is_network() =>
+        {
+            Trouble::Perhaps
+        }
         // A disk that cannot be read seldom mends itself, and holds up every message alike.
         (SendError::Blob(BlobError::Unavailable { .. }), _) => Trouble::Operator,
         (_, FailureClass::OperatorMustAct) => Trouble::Operator,

@@ -26,13 +26,13 @@ pub async fn connect(net: &Net, server: &Server, settings: &Settings) -> Result<
     let tcp = net.dial(&server.host, server.port).await?;
     match server.tls {
         TlsMode::Tls => {
-            let mut tls = net.tls(&server.host, server.verify, tcp).await?;
+            let mut tls = net.tls(&server.host, &server.verify, tcp).await?;
             let handshake = Handshake::take(&mut tls);
             Ok(over_tls(tls, settings).await?.after(handshake))
         }
         TlsMode::StartTls => {
             let clear = start_tls(tcp, settings).await?;
-            let mut tls = net.tls(&server.host, server.verify, clear).await?;
+            let mut tls = net.tls(&server.host, &server.verify, clear).await?;
             let handshake = Handshake::take(&mut tls);
             Ok(after_start_tls(tls, settings).await?.after(handshake))
         }

@@ -1,125 +1,23 @@
 //! E-mail accounts. A removed one is hidden: its mail stays readable by id, its key is free again.
 
-use secrecy::SecretString;
-use sqlx::any::AnyRow;
-
 use super::{
-    Page, Rows, Store, StoreError, outbox,
-    seal::{Keys, Place},
-    text::{Columns, cut, word},
+    Page, Rows, Store, StoreError,
+    account_row::{self, Secrets, account, place},
+    outbox,
+    seal::Keys,
+    text::{Columns, cut},
     tx::{Step, Tx},
 };
 use crate::model::{
-    Account, AccountId, AccountKey, Authentication, Backfill, CloudProviderId, EmailAddress,
-    ListId, NewAccount, Server, Service, Timestamp, TlsMode, TlsVerify,
+    Account, AccountId, AccountKey, Authentication, Backfill, NewAccount, Timestamp,
 };
 
-const WHAT: &str = "account";
-
-fn place(row: &str) -> Place<'_> {
-    Place {
-        table: "mail_accounts",
-        row,
-        column: "password",
-    }
-}
-
-/// How a row's password is read.
-#[derive(Clone, Copy)]
-enum Password<'a> {
-    Open(&'a Keys),
-    /// For lists, where it does not decrypt.
-    Blank,
-}
-
-fn server(row: &AnyRow, id: i64, columns: [&'static str; 4]) -> Result<Server, StoreError> {
-    let [host, port, tls, verify] = columns;
-    let number: i64 = row.col(port)?;
-    Ok(Server {
-        host: row.col(host)?,
-        port: u16::try_from(number).map_err(|_| StoreError::Damaged {
-            what: WHAT,
-            detail: format!("row {id} holds the impossible port {number}"),
-        })?,
-        tls: word(WHAT, id, &row.col::<String>(tls)?, TlsMode::parse)?,
-        verify: word(WHAT, id, &row.col::<String>(verify)?, TlsVerify::parse)?,
-    })
-}
-
-fn authentication(
-    row: &AnyRow,
-    id: i64,
-    password: Password<'_>,
-) -> Result<Authentication, StoreError> {
-    let user: String = row.col("login_user")?;
-    if let Some(provider) = row.col::<Option<i64>>("provider_id")? {
-        return Ok(Authentication::Modern {
-            provider: CloudProviderId::new(provider),
-            user,
-            delegate: row.col("delegate")?,
-        });
-    }
-    let password = match password {
-        Password::Blank => SecretString::from(String::new()),
-        Password::Open(keys) => {
-            let sealed = row.col::<Option<Vec<u8>>>("password")?;
-            keys.open(place(&id.to_string()), &sealed.unwrap_or_default())?
-        }
-    };
-    Ok(Authentication::Password { user, password })
-}
-
-fn backfill(row: &AnyRow, id: i64) -> Result<Backfill, StoreError> {
-    let text: String = row.col("backfill")?;
-    let since = row.time_if("backfill_since")?;
-    word(WHAT, id, &text, |text| match (text, since) {
-        ("none", _) => Some(Backfill::None),
-        ("all", _) => Some(Backfill::All),
-        ("since", Some(since)) => Some(Backfill::Since(since)),
-        _ => None,
-    })
-}
-
-fn account(row: &AnyRow, password: Password<'_>) -> Result<Account, StoreError> {
-    let id: i64 = row.col("id")?;
-    let address: String = row.col("address")?;
-    Ok(Account {
-        id: AccountId::new(id),
-        entered: NewAccount {
-            name: row.col("name")?,
-            key: word(
-                WHAT,
-                id,
-                &row.col::<String>("account_key")?,
-                AccountKey::parse,
-            )?,
-            address: word(WHAT, id, &address, |text| EmailAddress::parse(text).ok())?,
-            list: ListId::new(row.col("list_id")?),
-            service: word(WHAT, id, &row.col::<String>("service")?, Service::parse)?,
-            authentication: authentication(row, id, password)?,
-            imap: server(
-                row,
-                id,
-                ["imap_host", "imap_port", "imap_tls", "imap_verify"],
-            )?,
-            smtp: server(
-                row,
-                id,
-                ["smtp_host", "smtp_port", "smtp_tls", "smtp_verify"],
-            )?,
-            backfill: backfill(row, id)?,
-        },
-        paused: row.flag("paused")?,
-        version: row.col("version")?,
-        created_at: row.time("created_at")?,
-        updated_at: row.time("updated_at")?,
-    })
-}
+const WHAT: &str = account_row::WHAT;
 
 macro_rules! columns {
     ($rest:literal) => {
         concat!(
-            "SELECT id, name, account_key, address, list_id, service, provider_id, login_user, delegate, password, imap_host, imap_port, imap_tls, imap_verify, smtp_host, smtp_port, smtp_tls, smtp_verify, backfill, backfill_since, paused, version, created_at, updated_at FROM mail_accounts ",
+            "SELECT id, name, account_key, address, list_id, service, provider_id, login_user, delegate, password, imap_host, imap_port, imap_tls, imap_verify, imap_trust, smtp_host, smtp_port, smtp_tls, smtp_verify, smtp_trust, proxy, backfill, backfill_since, paused, version, created_at, updated_at FROM mail_accounts ",
             $rest
         )
     };
@@ -162,10 +60,13 @@ async fn put(
             delegate,
         } => (Some(provider.get()), user, delegate.as_deref(), None),
         Authentication::Password { user, password } => {
-            let sealed = keys.seal(place(&id.to_string()), password);
+            let sealed = keys.seal(place(&id.to_string(), "password"), password);
             (None, user, None, Some(sealed))
         }
     };
+    // The whole of it: a proxy's URL may hold a password.
+    let proxy = new.proxy.secret_text();
+    let proxy = proxy.map(|text| keys.seal(place(&id.to_string(), "proxy"), &text));
     let (backfill, since) = match new.backfill {
         Backfill::None => ("none", None),
         Backfill::All => ("all", None),
@@ -173,7 +74,7 @@ async fn put(
     };
     tx.run(
         sqlx::query(
-            "UPDATE mail_accounts SET name = ?, account_key = ?, live_key = ?, address = ?, list_id = ?, service = ?, provider_id = ?, login_user = ?, delegate = ?, password = ?, imap_host = ?, imap_port = ?, imap_tls = ?, imap_verify = ?, smtp_host = ?, smtp_port = ?, smtp_tls = ?, smtp_verify = ?, backfill = ?, backfill_since = ?, version = version + 1, updated_at = ? WHERE id = ? AND removed_at IS NULL AND (? = 1 OR version = ?)",
+            "UPDATE mail_accounts SET name = ?, account_key = ?, live_key = ?, address = ?, list_id = ?, service = ?, provider_id = ?, login_user = ?, delegate = ?, password = ?, imap_host = ?, imap_port = ?, imap_tls = ?, imap_verify = ?, imap_trust = ?, smtp_host = ?, smtp_port = ?, smtp_tls = ?, smtp_verify = ?, smtp_trust = ?, proxy = ?, backfill = ?, backfill_since = ?, version = version + 1, updated_at = ? WHERE id = ? AND removed_at IS NULL AND (? = 1 OR version = ?)",
         )
         .bind(cut(&new.name, 100))
         .bind(new.key.as_str())
@@ -189,10 +90,13 @@ async fn put(
         .bind(i64::from(new.imap.port))
         .bind(new.imap.tls.as_str())
         .bind(new.imap.verify.as_str())
+        .bind(new.imap.verify.detail())
         .bind(cut(&new.smtp.host, 255))
         .bind(i64::from(new.smtp.port))
         .bind(new.smtp.tls.as_str())
         .bind(new.smtp.verify.as_str())
+        .bind(new.smtp.verify.detail())
+        .bind(proxy)
         .bind(backfill)
         .bind(since)
         .bind(now.millis())
@@ -204,9 +108,9 @@ async fn put(
     .map_err(|error| error.taken("account key"))
 }
 
-async fn live(tx: &mut Tx, id: AccountId, password: Password<'_>) -> Result<Account, StoreError> {
+async fn live(tx: &mut Tx, id: AccountId, secrets: Secrets<'_>) -> Result<Account, StoreError> {
     let row = tx.first(sqlx::query(LIVE).bind(id.get())).await?;
-    account(&row.ok_or(StoreError::Missing { what: WHAT })?, password)
+    account(&row.ok_or(StoreError::Missing { what: WHAT })?, secrets)
 }
 
 struct Add {
@@ -238,7 +142,7 @@ impl Step for Add {
                 .bind(id),
         )
         .await?;
-        live(tx, AccountId::new(id), Password::Open(&self.keys)).await
+        live(tx, AccountId::new(id), Secrets::Open(&self.keys)).await
     }
 }
 
@@ -266,7 +170,7 @@ impl Step for Change {
                 ),
             });
         }
-        live(tx, self.id, Password::Open(&self.keys)).await
+        live(tx, self.id, Secrets::Open(&self.keys)).await
     }
 }
 
@@ -293,7 +197,7 @@ impl Step for Pause {
             .bind(paused),
         )
         .await?;
-        live(tx, self.id, Password::Open(&self.keys)).await
+        live(tx, self.id, Secrets::Open(&self.keys)).await
     }
 }
 
@@ -330,7 +234,7 @@ impl Step for Remove {
         let removed = tx
             .run(
                 sqlx::query(
-                    "UPDATE mail_accounts SET removed_at = ?, live_key = NULL, password = NULL, version = version + 1, updated_at = ? WHERE id = ? AND removed_at IS NULL",
+                    "UPDATE mail_accounts SET removed_at = ?, live_key = NULL, password = NULL, proxy = NULL, version = version + 1, updated_at = ? WHERE id = ? AND removed_at IS NULL",
                 )
                 .bind(self.now.millis())
                 .bind(self.now.millis())
@@ -371,7 +275,7 @@ impl Store {
     pub async fn account_get(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
         let mut reader = self.read("reading an account").await?;
         let row = reader.first(sqlx::query(LIVE).bind(id.get())).await?;
-        row.map(|row| account(&row, Password::Open(&self.inner.keys)))
+        row.map(|row| account(&row, Secrets::Open(&self.inner.keys)))
             .transpose()
     }
 
@@ -380,12 +284,12 @@ impl Store {
         let mut reader = self.read("reading an account").await?;
         let query = sqlx::query(LIVE_BY_KEY).bind(key.as_str());
         let row = reader.first(query).await?;
-        row.map(|row| account(&row, Password::Open(&self.inner.keys)))
+        row.map(|row| account(&row, Secrets::Open(&self.inner.keys)))
             .transpose()
     }
 
-    /// Accounts that are not removed, oldest first. One whose password does not decrypt has a blank
-    /// one here: it can then be seen and entered again.
+    /// Accounts that are not removed, oldest first. One whose secrets do not decrypt has a blank
+    /// password and no proxy of its own here: it can then be seen and entered again.
     pub async fn account_list(&self, page: Page) -> Result<Rows<Account>, StoreError> {
         let mut reader = self.read("listing accounts").await?;
         let count = reader
@@ -401,8 +305,8 @@ impl Store {
             )
             .await?;
         Rows::of(count, &rows, |row| {
-            match account(row, Password::Open(&self.inner.keys)) {
-                Err(StoreError::Damaged { what: "secret", .. }) => account(row, Password::Blank),
+            match account(row, Secrets::Open(&self.inner.keys)) {
+                Err(StoreError::Damaged { what: "secret", .. }) => account(row, Secrets::Blank),
                 other => other,
             }
         })
@@ -418,7 +322,7 @@ impl Store {
         rows.iter()
             .map(|row| {
                 let id = AccountId::new(row.col("id")?);
-                Ok(account(row, Password::Open(&self.inner.keys)).map_err(|error| (id, error)))
+                Ok(account(row, Secrets::Open(&self.inner.keys)).map_err(|error| (id, error)))
             })
             .collect()
     }
@@ -459,7 +363,7 @@ impl Store {
         self.write(step).await
     }
 
-    /// Hides it (its mail stays readable by id) and forgets its password; refused as `InUse` while
+    /// Hides it (its mail stays readable by id) and forgets its secrets; refused as `InUse` while
     /// copies are not final, unless `discard_queue`, which cancels them (one whose final dot may be
     /// under way becomes in doubt instead).
     pub async fn account_remove(

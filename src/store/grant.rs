@@ -181,7 +181,7 @@ impl Step for Begin {
         let matched = tx
             .run(
                 sqlx::query(
-                    "UPDATE grants SET state = 'refreshing', attempt = ?, attempt_started_at = ?, updated_at = ? WHERE provider_id = ? AND holder = ? AND epoch = ? AND version = ? AND refresh_token IS NOT NULL",
+                    "UPDATE grants SET state = 'refreshing', attempt = ?, attempt_started_at = ?, updated_at = ? WHERE provider_id = ? AND holder = ? AND epoch = ? AND version = ? AND (refresh_token IS NOT NULL OR provider_id IN (SELECT id FROM cloud_providers WHERE access = 'application'))",
                 )
                 .bind(&self.attempt)
                 .bind(self.now)
@@ -324,8 +324,8 @@ impl Store {
     }
 
     /// Compare-and-set: holder and epoch ours, version unchanged → state refreshing, attempt, started
-    /// (committed BEFORE the request, I3). False: lost. A refresh that an earlier run left behind is
-    /// taken over.
+    /// (committed BEFORE the request, I3). False: lost, or there is nothing to refresh with (a refresh token,
+    /// or the application's own access). A refresh that an earlier run left behind is taken over.
     pub async fn grant_refresh_begin(
         &self,
         provider: CloudProviderId,

@@ -27,6 +27,7 @@
 
 mod about;
 mod account;
+mod account_row;
 mod check;
 mod contact;
 mod dialect;
@@ -45,6 +46,7 @@ mod outbox;
 mod pool;
 mod provider;
 mod seal;
+mod sealed;
 #[cfg(test)]
 mod tests;
 mod text;

@@ -143,6 +143,7 @@ impl Bench {
             },
             imap: Server::new("localhost", 1, TlsMode::Tls),
             smtp: Server::new("localhost", 1, TlsMode::Tls),
+            proxy: crate::model::ProxyChoice::Process,
             backfill: Backfill::None,
         };
         let id = self

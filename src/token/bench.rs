@@ -40,13 +40,16 @@ impl Clock for MovedClock {
     }
 }
 
+/// The bench's data directory.
+pub(super) const HOME: &str = "bench";
+
 pub(super) struct Bench {
     pub(super) store: Store,
     pub(super) platform: Platform,
     pub(super) clock: MovedClock,
     pub(super) provider: CloudProviderId,
     pub(super) settings: Settings,
-    dir: TempDir,
+    pub(super) dir: TempDir,
     _writer: JoinSet<()>,
 }
 
@@ -60,10 +63,12 @@ fn settings() -> Settings {
         patience: Duration::from_secs(20),
         poll: Duration::from_millis(100),
         waits: Waits {
+            grace: Duration::from_millis(200),
             retry: Backoff {
                 first: Duration::from_millis(200),
                 cap: Duration::from_secs(1),
             },
+            confirm: Duration::from_secs(3600),
             steps: [Duration::from_secs(3600); 4],
         },
         store_retry: Backoff {
@@ -88,6 +93,11 @@ impl Bench {
         })
         .await
         .unwrap();
+        let settings = Settings {
+            journal: Some(dir.path().join("token-journal")),
+            home: HOME.to_owned(),
+            ..settings()
+        };
         let mut tasks = JoinSet::new();
         tasks.spawn(writer.run(CancellationToken::new()));
         let clock = MovedClock::default();
@@ -100,7 +110,7 @@ impl Bench {
             platform,
             clock,
             provider: provider.id,
-            settings: settings(),
+            settings,
             dir,
             _writer: tasks,
         }

@@ -2,7 +2,11 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -12,14 +16,25 @@ use tokio::{
     task::JoinSet,
     time::{Instant, timeout},
 };
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
 
-use super::{TokenError, refresh, slot::Slot, waits::Waits};
+use super::{
+    TokenError,
+    issuer::{Issuer, Limits},
+    journal::Journal,
+    refresh,
+    slot::Slot,
+    waits::Waits,
+};
 use crate::{
-    model::{Backoff, Clock, CloudProviderId, NodeId, Timestamp},
-    oauth::{OauthClient, OauthError},
+    model::{Backoff, Clock, CloudProviderId, Grant, NewCloudProvider, NodeId, Timestamp},
+    oauth::{OauthClient, OauthError, endpoints},
     store::Store,
 };
+
+/// Letters of the data directory's random id that stand in a refresh's id.
+const HOME_LETTERS: usize = 16;
 
 /// What keeping tokens fresh has to know. The defaults are right; tests shorten them.
 #[derive(Clone, Debug)]
@@ -36,6 +51,17 @@ pub struct Settings {
     pub waits: Waits,
     /// Waits while the database does not take an answer.
     pub store_retry: Backoff,
+    /// How fast one identity platform is asked by all grants together.
+    pub limits: Limits,
+    /// The directory of the token journal, made when first needed. `None`, for tests: an answer is in memory
+    /// only until the database has it.
+    pub journal: Option<PathBuf>,
+    /// Which data directory this process holds the lock of: tells a refresh of an earlier run of ours, which is
+    /// surely over, from another node's.
+    pub home: String,
+    /// How long after its beginning a refresh of another node, dead as it may be, is left alone: no request
+    /// takes longer.
+    pub settle: Duration,
 }
 
 impl Default for Settings {
@@ -50,6 +76,10 @@ impl Default for Settings {
                 first: Duration::from_millis(200),
                 cap: Duration::from_secs(5),
             },
+            limits: Limits::default(),
+            journal: None,
+            home: String::new(),
+            settle: Duration::from_secs(30),
         }
     }
 }
@@ -80,7 +110,13 @@ pub(super) struct Inner {
     pub(super) node: NodeId,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) settings: Settings,
+    pub(super) journal: Option<Journal>,
+    /// Cancelled when no new request may go out.
+    pub(super) stopping: CancellationToken,
     slots: Mutex<HashMap<CloudProviderId, Arc<Slot>>>,
+    issuers: Mutex<HashMap<String, Arc<Issuer>>>,
+    /// The store is to be looked at now.
+    poll_now: AtomicBool,
     /// `None` after the end.
     pub(super) tasks: Mutex<Option<JoinSet<()>>>,
     /// Told when the plan of [`TokenKeeper::run`] may have changed.
@@ -97,14 +133,19 @@ impl TokenKeeper {
         clock: Arc<dyn Clock>,
         settings: Settings,
     ) -> Self {
+        let journal = settings.journal.clone();
         Self {
             inner: Arc::new(Inner {
+                journal: journal.map(|dir| Journal::new(dir, store.clone())),
+                stopping: CancellationToken::new(),
                 store,
                 oauth,
                 node,
                 clock,
                 settings,
                 slots: Mutex::default(),
+                issuers: Mutex::default(),
+                poll_now: AtomicBool::new(false),
                 tasks: Mutex::new(Some(JoinSet::new())),
                 look: Notify::new(),
                 changes: watch::Sender::new(0),
@@ -137,10 +178,11 @@ impl TokenKeeper {
         }
     }
 
-    /// The provider's row was changed: what an administrator had to cure is tried again at once, and who
-    /// waits for [`TokenKeeper::changes`] is told.
+    /// The provider's row was added or changed: what an administrator had to cure is tried again at once, an
+    /// application's first token is fetched, and who waits for [`TokenKeeper::changes`] is told.
     pub fn provider_changed(&self, provider: CloudProviderId) {
         self.inner.slot(provider).forgive();
+        self.inner.poll_now.store(true, Ordering::Relaxed);
         self.inner.tell();
     }
 
@@ -170,7 +212,7 @@ impl TokenKeeper {
                 let (answer, answered) = oneshot::channel();
                 let (keeper, slot) = (inner.clone(), slot.clone());
                 inner.spawn(async move {
-                    let token = refresh::refresh(&keeper, &slot).await;
+                    let token = refresh::refresh(&keeper, &slot, None).await;
                     // Open the flight before answering, so that who is answered meets no closed one.
                     drop(flight);
                     keeper.look.notify_one();
@@ -181,9 +223,9 @@ impl TokenKeeper {
             }
         };
         match refreshed {
-            Err(TokenError::Oauth(error)) => slot
+            Err(error @ (TokenError::Oauth(_) | TokenError::Elsewhere)) => slot
                 .fallback(inner.clock.now(), &inner.settings)
-                .ok_or(TokenError::Oauth(error)),
+                .ok_or(error),
             other => other,
         }
     }
@@ -201,6 +243,49 @@ impl Inner {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The platform that a provider's token endpoint belongs to; `None` where what was entered names none.
+    pub(super) fn issuer(&self, entered: &NewCloudProvider) -> Option<Arc<Issuer>> {
+        let token = endpoints(entered).ok()?.token;
+        let port = token.port_or_known_default().unwrap_or_default();
+        let name = format!("{}:{port}", token.host_str()?);
+        let mut issuers = self.issuers();
+        let issuer = issuers
+            .entry(name)
+            .or_insert_with_key(|name| Arc::new(Issuer::new(name.clone(), self.settings.limits)));
+        Some(Arc::clone(issuer))
+    }
+
+    fn issuers(&self) -> MutexGuard<'_, HashMap<String, Arc<Issuer>>> {
+        self.issuers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets platforms that no grant lives at any more.
+    pub(super) fn forget_issuers(&self) {
+        self.issuers()
+            .retain(|_, issuer| Arc::strong_count(issuer) > 1);
+    }
+
+    /// The id of a refresh: tells whose it is.
+    pub(super) fn attempt(&self, random: &str) -> String {
+        format!("{}.{random}", self.origin())
+    }
+
+    /// Whether the refresh in the row was begun by this process or by one that had this data directory before.
+    pub(super) fn is_ours(&self, grant: &Grant) -> bool {
+        let attempt = grant.attempt.as_deref();
+        let origin = attempt.and_then(|attempt| attempt.split_once('.'));
+        origin.is_some_and(|(origin, _)| origin == self.origin())
+    }
+
+    fn origin(&self) -> &str {
+        let home = &self.settings.home;
+        home.get(..HOME_LETTERS).unwrap_or(home)
+    }
+
+    pub(super) fn take_poll_now(&self) -> bool {
+        self.poll_now.swap(false, Ordering::Relaxed)
+    }
+
     /// Starts a task that nobody but the keeper can cancel. At most one per grant and sign-in.
     pub(super) fn spawn(
         &self,
@@ -208,13 +293,18 @@ impl Inner {
     ) -> Result<(), TokenError> {
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         let tasks = tasks.as_mut().ok_or(TokenError::Stopping)?;
-        while let Some(ended) = tasks.try_join_next() {
-            if let Err(panic) = ended {
-                error!(%panic, "a refresh ended by a bug");
-            }
-        }
+        reap(tasks);
         tasks.spawn(task);
         Ok(())
+    }
+
+    /// Refreshes and sign-ins that have not ended.
+    pub(super) fn under_way(&self) -> usize {
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.as_mut().map_or(0, |tasks| {
+            reap(tasks);
+            tasks.len()
+        })
     }
 
     /// A grant has become good, or its token is a new one.
@@ -222,5 +312,14 @@ impl Inner {
         self.changes
             .send_modify(|count| *count = count.wrapping_add(1));
         self.look.notify_one();
+    }
+}
+
+/// Takes out the tasks that have ended.
+fn reap(tasks: &mut JoinSet<()>) {
+    while let Some(ended) = tasks.try_join_next() {
+        if let Err(panic) = ended {
+            error!(%panic, "a refresh ended by a bug");
+        }
     }
 }

@@ -85,6 +85,12 @@ impl Life {
             .mul_f64(0.25 + 0.1 * self.jitter.clamp(0.0, 1.0))
     }
 
+    /// How long it will be good for one more use.
+    pub(super) fn good_for(&self, now: Timestamp, leeway: Duration) -> Duration {
+        let left = self.expires.since(now);
+        left.saturating_sub(leeway.min(self.lifetime / 10))
+    }
+
     /// When it will be due.
     pub(super) fn due_at(&self) -> Timestamp {
         self.expires.minus(self.early())

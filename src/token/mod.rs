@@ -26,11 +26,18 @@
 //! RFC 6749 §6 (refreshing), RFC 7636 (PKCE), RFC 9207 (issuer), RFC 9700 (rotation, state).
 
 mod callback;
+mod commit;
 mod error;
 mod flow;
+mod issuer;
+mod journal;
+mod judge;
 mod keeper;
 mod life;
+mod record;
 mod refresh;
+mod replay;
+mod request;
 mod round;
 mod slot;
 mod waits;
@@ -38,12 +45,17 @@ mod waits;
 pub use callback::{CallbackQuery, Refused};
 pub use error::{SignInError, TokenError};
 pub use flow::{SignIn, SignedIn};
+pub use issuer::Limits;
 pub use keeper::{Settings, Token, TokenKeeper};
 pub use life::{Freshness, freshness};
 pub use waits::Waits;
 
 #[cfg(test)]
 mod bench;
+#[cfg(test)]
+mod fleet_tests;
+#[cfg(test)]
+mod journal_tests;
 #[cfg(test)]
 mod keeper_tests;
 #[cfg(test)]

@@ -1,34 +1,65 @@
 //! One refresh, from reading the grant to handing the new token out (I3). Runs in a task of its own.
+//!
+//! The order is the whole point: the attempt is committed, then the request goes out, then the answer is
+//! written to the journal and synced, then it is committed, and only then is its access token used and the
+//! journal's record dropped.
 
-use secrecy::SecretString;
-use tokio::time::sleep;
 use tracing::{debug, error, info, warn};
 use uuid::Uuid;
 
-use super::{Token, TokenError, keeper::Inner, life::Life, slot::Slot};
+use super::{
+    Token, TokenError,
+    commit::{Fact, record},
+    issuer::{Closed, Pass},
+    judge::{Before, Judgement, judge},
+    keeper::Inner,
+    life::Life,
+    replay::replay,
+    request::{self, Asked},
+    slot::Slot,
+};
 use crate::{
-    model::{FailureClass, Grant, GrantState, NewCloudProvider, NewTokens, fail_point},
-    oauth::{Answer, Credential, OauthError},
-    store::StoreError,
+    model::{Access, FailureClass, Grant, GrantState, NewCloudProvider, NewTokens, fail_point},
+    oauth::{Answer, OauthError},
 };
 
 /// A grant that changes under our hands is read again this often.
 const READS: u32 = 3;
 
-/// Refreshes the grant if it needs it, and publishes the token. The caller holds the slot's flight.
-pub(super) async fn refresh(keeper: &Inner, slot: &Slot) -> Result<Token, TokenError> {
+/// Refreshes the grant if it needs it, and publishes the token. The caller holds the slot's flight, and may
+/// bring a pass of the grant's platform.
+pub(super) async fn refresh(
+    keeper: &Inner,
+    slot: &Slot,
+    mut pass: Option<Pass>,
+) -> Result<Token, TokenError> {
     for _ in 0..READS {
-        let grant = read(keeper, slot).await?;
+        let (access, grant) = read(keeper, slot).await?;
         let now = keeper.clock.now();
-        // Under the flight, `refreshing` is never a refresh of ours: it was interrupted.
+        // Under the flight, `refreshing` is a refresh whose outcome is not known: interrupted, or unanswered.
         let interrupted = grant.state == GrantState::Refreshing;
+        if interrupted && replay(keeper, &grant).await? {
+            continue;
+        }
         if !interrupted
             && !slot.wanted(now, &keeper.settings)
             && let Some(token) = slot.usable(now, &keeper.settings)
         {
             return Ok(token);
         }
-        if let Some(refreshed) = ask(keeper, slot, &grant).await {
+        if interrupted
+            && !keeper.is_ours(&grant)
+            && let Some(left) = slot.settling(&grant, now, keeper.settings.settle)
+        {
+            debug!(provider = %slot.provider, ?left, "another node's refresh may still be under way");
+            slot.rest(left);
+            return Err(TokenError::Elsewhere);
+        }
+        let turn = match pass.take() {
+            Some(pass) => Some(pass),
+            None => wait_turn(keeper, slot).await?,
+        };
+        if let Some(refreshed) = ask(keeper, slot, access, &grant, turn).await {
             return refreshed;
         }
         debug!(provider = %slot.provider, "the grant changed meanwhile, reading it again");
@@ -37,55 +68,89 @@ pub(super) async fn refresh(keeper: &Inner, slot: &Slot) -> Result<Token, TokenE
 }
 
 /// The grant as stored, if it can be refreshed.
-async fn read(keeper: &Inner, slot: &Slot) -> Result<Grant, TokenError> {
+async fn read(keeper: &Inner, slot: &Slot) -> Result<(Access, Grant), TokenError> {
+    let provider = keeper.store.provider_get(slot.provider).await?;
+    let entered = provider.ok_or(TokenError::ProviderMissing)?.entered;
+    slot.set_provider(entered.access, keeper.issuer(&entered));
     let grant = keeper.store.grant_get(slot.provider).await?;
     // The row comes and goes with its provider.
     let grant = grant.ok_or(TokenError::ProviderMissing)?;
     slot.learn(&grant, rand::random());
-    match grant.state {
-        GrantState::Missing => Err(TokenError::NotSignedIn),
-        GrantState::NeedsSignIn => Err(TokenError::NeedsSignIn {
+    match (entered.access, grant.state) {
+        // It needs nobody who signs in.
+        (Access::Application, _) => Ok((entered.access, grant)),
+        (Access::Delegated, GrantState::Missing) => Err(TokenError::NotSignedIn),
+        (Access::Delegated, GrantState::NeedsSignIn) => Err(TokenError::NeedsSignIn {
             reason: grant.reason.unwrap_or_default(),
         }),
-        GrantState::Ok | GrantState::Refreshing => Ok(grant),
+        (Access::Delegated, GrantState::Ok | GrantState::Refreshing) => Ok((entered.access, grant)),
+    }
+}
+
+/// A request's place in the queue of the grant's platform. `None`: the provider names no platform, which the
+/// request itself will say.
+async fn wait_turn(keeper: &Inner, slot: &Slot) -> Result<Option<Pass>, TokenError> {
+    let Some(issuer) = slot.issuer() else {
+        return Ok(None);
+    };
+    match issuer.wait_pass(slot.provider, &keeper.stopping).await {
+        Ok(pass) => Ok(Some(pass)),
+        Err(Closed::Stopping) => Err(TokenError::Stopping),
+        Err(Closed::Later(_)) => Err(TokenError::Pending),
+        Err(Closed::Broken(error, _)) => Err(TokenError::Oauth(error)),
     }
 }
 
 /// Announces the refresh to the store, asks the platform, records what it says. `None`: the row was
 /// changed by somebody else.
-async fn ask(keeper: &Inner, slot: &Slot, grant: &Grant) -> Option<Result<Token, TokenError>> {
-    let attempt = Uuid::new_v4().simple().to_string();
-    match begin(keeper, grant, &attempt).await {
-        Ok(Some((entered, refresh_token))) => {
-            // From here on the platform may have rotated the refresh token: nothing below gives up lightly.
-            fail_point("token.before_request");
-            let credential = Credential::first(&entered);
-            let answer = keeper
-                .oauth
-                .refresh(&entered, credential, &refresh_token)
-                .await;
-            fail_point("token.after_answer");
-            match answer {
-                Ok(answer) => keep(keeper, slot, grant, &attempt, answer).await,
-                Err(error) => Some(Err(give_up(keeper, slot, grant, &attempt, error).await)),
+async fn ask(
+    keeper: &Inner,
+    slot: &Slot,
+    access: Access,
+    grant: &Grant,
+    pass: Option<Pass>,
+) -> Option<Result<Token, TokenError>> {
+    let attempt = keeper.attempt(&Uuid::new_v4().simple().to_string());
+    let entered = match begin(keeper, access, grant, &attempt).await {
+        Ok(Some(entered)) => entered,
+        Ok(None) => return None,
+        Err(error) => return Some(Err(error)),
+    };
+    // From here on the platform may have rotated the refresh token: nothing below gives up lightly.
+    fail_point("token.before_request");
+    let Asked { answer, swap } = request::ask(keeper, slot, &entered, grant, pass).await;
+    fail_point("token.after_answer");
+    match answer {
+        Ok(answer) => {
+            let kept = keep(keeper, slot, grant, &attempt, answer).await;
+            if let Some(refused) = swap {
+                swap_secrets(keeper, slot, &entered, &refused).await;
             }
+            kept
         }
-        Ok(None) => None,
-        Err(error) => Some(Err(error)),
+        Err(error) => Some(Err(
+            give_up(keeper, slot, access, grant, &attempt, error).await
+        )),
     }
 }
 
 /// Commits "a refresh is under way" (which also proves that the database takes commits now).
 async fn begin(
     keeper: &Inner,
+    access: Access,
     grant: &Grant,
     attempt: &str,
-) -> Result<Option<(NewCloudProvider, SecretString)>, TokenError> {
+) -> Result<Option<NewCloudProvider>, TokenError> {
     let store = &keeper.store;
-    let refresh_token = grant.refresh_token.clone();
-    let refresh_token = refresh_token.ok_or(TokenError::NotSignedIn)?;
+    if access == Access::Delegated && grant.refresh_token.is_none() {
+        return Err(TokenError::NotSignedIn);
+    }
+    // Read anew: the turn may have been long in coming, and the administrator quick.
     let provider = store.provider_get(grant.provider).await?;
-    let provider = provider.ok_or(TokenError::ProviderMissing)?;
+    let entered = provider.ok_or(TokenError::ProviderMissing)?.entered;
+    if entered.access != access {
+        return Ok(None);
+    }
     let epoch = store.grant_hold(grant.provider, &keeper.node).await?;
     let epoch = epoch.ok_or(TokenError::Elsewhere)?;
     let begun = store
@@ -98,13 +163,10 @@ async fn begin(
             keeper.clock.now(),
         )
         .await?;
-    Ok(begun.then_some((provider.entered, refresh_token)))
+    Ok(begun.then_some(entered))
 }
 
-/// Makes the answer durable, then hands the token out (I3).
-///
-/// The next step in safety, a local journal of answers that survives this process too, belongs between the
-/// answer and the commit.
+/// Makes the answer durable, twice, then hands the token out (I3).
 async fn keep(
     keeper: &Inner,
     slot: &Slot,
@@ -128,7 +190,18 @@ async fn keep(
         tenant_id: None,
         object_id: None,
     };
+    if let Some(journal) = &keeper.journal {
+        let noted = journal.write(provider, grant.version, attempt, &tokens);
+        if let Err(error) = noted.await {
+            error!(%provider, %error, "the answer to a refresh is not in the token journal: only the database holds it, once it does");
+        }
+    }
+    fail_point("token.after_journal");
     let recorded = record(keeper, grant, attempt, Fact::Refreshed(&tokens)).await;
+    fail_point("token.after_commit");
+    if let (Some(journal), Ok(_)) = (&keeper.journal, &recorded) {
+        journal.drop_records(provider).await;
+    }
     match recorded {
         Ok(true) => {
             let token = Token {
@@ -148,118 +221,107 @@ async fn keep(
     }
 }
 
+/// The second client secret works and the first does not: it becomes the first.
+async fn swap_secrets(
+    keeper: &Inner,
+    slot: &Slot,
+    entered: &NewCloudProvider,
+    refused: &OauthError,
+) {
+    let (provider, now) = (slot.provider, keeper.clock.now());
+    let expired = entered
+        .client_secret_expires_at
+        .map_or_else(|| "not known".to_owned(), |at| at.rfc3339());
+    let first = &entered.client_secret;
+    match keeper
+        .store
+        .provider_swap_secrets(provider, first, now)
+        .await
+    {
+        Ok(true) => {
+            slot.forget_credential();
+            warn!(%provider, error = %refused, first_expires = expired, "the identity platform refuses the first client secret: the second has taken its place; enter a new second one");
+        }
+        Ok(false) => debug!(%provider, "the client secrets were changed meanwhile"),
+        Err(error) => {
+            warn!(%provider, refused = %refused, %error, "the identity platform refuses the first client secret; the second is used, and not recorded as the first yet");
+        }
+    }
+}
+
 /// Records that the platform gave no tokens. The grant stays good unless only a new sign-in can help.
 async fn give_up(
     keeper: &Inner,
     slot: &Slot,
+    access: Access,
     grant: &Grant,
     attempt: &str,
     error: OauthError,
 ) -> TokenError {
     let provider = slot.provider;
-    let (store, clock) = (&keeper.store, &keeper.clock);
-    if !error.needs_sign_in() {
-        let (wait, failures) = slot.fail(&error, &keeper.settings.waits, rand::random());
-        let retry_in = wait.as_secs();
-        match error.class() {
-            FailureClass::OperatorMustAct => {
-                error!(%provider, %error, failures, retry_in, "access token not refreshed, an administrator has to act");
-            }
-            _ => warn!(%provider, %error, failures, retry_in, "access token not refreshed"),
+    let before = Before {
+        interrupted: grant.state == GrantState::Refreshing,
+        doubted: slot.doubted(grant.version),
+        application: access == Access::Application,
+    };
+    let judgement = judge(&error, before);
+    match &judgement {
+        Judgement::Dead(reason) => {
+            error!(%provider, %error, reason, "the grant is refused, somebody has to sign in again");
+            return bury(keeper, slot, grant, attempt, reason).await;
         }
-        let (state, words, now) = (GrantState::Ok, error.to_string(), clock.now());
-        let noted = store.grant_refresh_failed(provider, attempt, state, &words, now);
+        Judgement::Doubtful => {
+            let good_for = slot.good_for(keeper.clock.now(), &keeper.settings);
+            let wait = keeper.settings.waits.before_confirming(good_for);
+            slot.doubt(grant.version, &error, wait);
+            warn!(%provider, %error, confirmed_in = wait.as_secs(), "the identity platform refuses the grant; it is asked once more before that is believed");
+        }
+        Judgement::Refused | Judgement::Unknown => {
+            let (wait, failures) = slot.fail(&error, &keeper.settings.waits, rand::random());
+            let retry_in = wait.as_secs();
+            match error.class() {
+                FailureClass::OperatorMustAct => {
+                    error!(%provider, %error, failures, retry_in, "access token not refreshed, an administrator has to act");
+                }
+                _ => warn!(%provider, %error, failures, retry_in, "access token not refreshed"),
+            }
+        }
+    }
+    // What is not known stays `refreshing` in the row, which the next refresh takes over, and which tells it
+    // (or the next run) that the refresh token may have been replaced.
+    if judgement != Judgement::Unknown {
+        let state = match (&grant.refresh_token, &grant.access_token) {
+            (None, None) => GrantState::Missing,
+            _ => GrantState::Ok,
+        };
+        let (words, now) = (error.to_string(), keeper.clock.now());
+        let noted = keeper
+            .store
+            .grant_refresh_failed(provider, attempt, state, &words, now);
         if let Err(error) = noted.await {
-            // The row still says `refreshing`, which the next refresh takes over.
             warn!(%provider, %error, "a failed refresh was not recorded");
         }
-        return TokenError::Oauth(error);
     }
-    let mut reason = error.to_string();
-    if grant.state == GrantState::Refreshing {
-        reason =
-            format!("an earlier refresh was interrupted before its answer was recorded; {reason}");
-    }
-    error!(%provider, %error, "the grant is refused, somebody has to sign in again");
-    let recorded = record(keeper, grant, attempt, Fact::Refused(&reason)).await;
-    match recorded {
+    TokenError::Oauth(error)
+}
+
+/// Records that a person has to sign in again.
+async fn bury(
+    keeper: &Inner,
+    slot: &Slot,
+    grant: &Grant,
+    attempt: &str,
+    reason: &str,
+) -> TokenError {
+    match record(keeper, grant, attempt, Fact::Refused(reason)).await {
         Ok(true) => {
             slot.set_state(GrantState::NeedsSignIn);
-            TokenError::NeedsSignIn { reason }
+            TokenError::NeedsSignIn {
+                reason: reason.to_owned(),
+            }
         }
         // Somebody signed in meanwhile.
         Ok(false) => TokenError::Pending,
         Err(error) => error.into(),
-    }
-}
-
-/// What the platform said, as far as it cannot be asked for twice.
-#[derive(Clone, Copy)]
-enum Fact<'a> {
-    Refreshed(&'a NewTokens),
-    Refused(&'a str),
-}
-
-impl Fact<'_> {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Refreshed(_) => "refreshed tokens",
-            Self::Refused(_) => "refused grant",
-        }
-    }
-
-    async fn commit(
-        self,
-        keeper: &Inner,
-        grant: &Grant,
-        attempt: &str,
-    ) -> Result<bool, StoreError> {
-        let (store, provider, now) = (&keeper.store, grant.provider, keeper.clock.now());
-        match self {
-            Self::Refreshed(tokens) => {
-                store
-                    .grant_refresh_finish(provider, attempt, grant.version, tokens, now)
-                    .await
-            }
-            Self::Refused(reason) => {
-                store
-                    .grant_refresh_failed(provider, attempt, GrantState::NeedsSignIn, reason, now)
-                    .await
-            }
-        }
-    }
-}
-
-/// Commits, and tries again until the database answers. Ends without success only when the row or the
-/// store is gone. Not bounded in time by itself: the process' end is what bounds it, and meanwhile
-/// nothing else uses the token. `false`: the row was changed by somebody else.
-async fn record(
-    keeper: &Inner,
-    grant: &Grant,
-    attempt: &str,
-    fact: Fact<'_>,
-) -> Result<bool, StoreError> {
-    let (provider, what) = (grant.provider, fact.as_str());
-    let mut tries = 0_u32;
-    loop {
-        match fact.commit(keeper, grant, attempt).await {
-            Err(error @ (StoreError::Closed | StoreError::Missing { .. })) => {
-                error!(%provider, %error, what, "not recorded, and never will be");
-                return Err(error);
-            }
-            Err(error) => {
-                tries = tries.saturating_add(1);
-                if tries == 1 {
-                    error!(%provider, %error, what, "not recorded yet, trying until the database takes it");
-                }
-                sleep(keeper.settings.store_retry.delay(tries, rand::random())).await;
-            }
-            Ok(done) => {
-                if tries > 0 {
-                    info!(%provider, tries, what, "recorded at last");
-                }
-                return Ok(done);
-            }
-        }
     }
 }

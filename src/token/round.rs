@@ -1,12 +1,26 @@
 //! The task that refreshes ahead of expiry.
 
-use std::{ops::ControlFlow, sync::PoisonError};
+use std::{
+    collections::HashMap,
+    ops::ControlFlow,
+    sync::{Arc, PoisonError},
+};
 
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
-use super::{TokenKeeper, refresh};
+use super::{
+    TokenKeeper,
+    issuer::{Closed, Pass},
+    refresh, replay,
+    slot::Slot,
+};
+use crate::{model::CloudProviderId, store::Page};
+
+/// Refreshes ahead of expiry under way at the same time, and tasks that wait for a platform's turn. More are
+/// begun as these end.
+const TASKS: usize = 64;
 
 impl TokenKeeper {
     /// Keeps the token of every signed-in grant fresh until `stop`; then waits, at most
@@ -14,9 +28,10 @@ impl TokenKeeper {
     /// After that [`TokenKeeper::access_token`] gives [`TokenError::Stopping`](super::TokenError::Stopping)
     /// where a refresh would be needed.
     pub async fn run(&self, stop: CancellationToken) {
+        self.look_through_journal().await;
         let mut next_poll = Instant::now();
         loop {
-            if Instant::now() >= next_poll {
+            if self.inner.take_poll_now() || Instant::now() >= next_poll {
                 self.poll().await;
                 next_poll = Instant::now() + self.inner.settings.poll;
             }
@@ -38,22 +53,53 @@ impl TokenKeeper {
         }
     }
 
+    /// Starts looking at what earlier runs left in the journal; each grant's file under its own flight.
+    async fn look_through_journal(&self) {
+        let Some(journal) = &self.inner.journal else {
+            return;
+        };
+        for provider in journal.grants().await {
+            let (keeper, journal) = (Arc::clone(&self.inner), journal.clone());
+            let slot = keeper.slot(provider);
+            let flight = slot.flight.clone().lock_owned().await;
+            replay::look_through(&keeper, &journal, &slot).await;
+            drop(flight);
+        }
+    }
+
     /// Looks at the store for grants that are new, changed or gone.
     async fn poll(&self) {
-        match self.inner.store.grant_list().await {
-            Ok(grants) => {
-                for grant in &grants {
-                    let slot = self.inner.slot(grant.provider);
-                    if slot.learn(grant, rand::random()) {
-                        self.inner.tell();
-                    }
-                }
-                self.inner
-                    .slots()
-                    .retain(|id, _| grants.iter().any(|grant| grant.provider == *id));
+        let everything = Page {
+            limit: i64::MAX,
+            offset: 0,
+        };
+        let (providers, grants) = match (
+            self.inner.store.provider_list(everything).await,
+            self.inner.store.grant_list().await,
+        ) {
+            (Ok(providers), Ok(grants)) => (providers.rows, grants),
+            (Err(error), _) | (_, Err(error)) => {
+                warn!(%error, "grants could not be looked at");
+                return;
             }
-            Err(error) => warn!(%error, "grants could not be looked at"),
+        };
+        let entered: HashMap<CloudProviderId, _> = providers
+            .into_iter()
+            .map(|provider| (provider.id, provider.entered))
+            .collect();
+        for grant in &grants {
+            let slot = self.inner.slot(grant.provider);
+            if let Some(entered) = entered.get(&grant.provider) {
+                slot.set_provider(entered.access, self.inner.issuer(entered));
+            }
+            if slot.learn(grant, rand::random()) {
+                self.inner.tell();
+            }
         }
+        self.inner
+            .slots()
+            .retain(|id, _| grants.iter().any(|grant| grant.provider == *id));
+        self.inner.forget_issuers();
     }
 
     /// Starts the refreshes whose time has come; says when the next one's will.
@@ -61,6 +107,7 @@ impl TokenKeeper {
         let (now, at) = (self.inner.clock.now(), Instant::now());
         let slots: Vec<_> = self.inner.slots().values().cloned().collect();
         let mut next: Option<Instant> = None;
+        let mut later = |due: Instant| next = Some(next.map_or(due, |next| next.min(due)));
         for slot in slots {
             // In flight already; its end is notified.
             let Ok(flight) = slot.flight.clone().try_lock_owned() else {
@@ -70,12 +117,22 @@ impl TokenKeeper {
                 continue;
             };
             if due > at {
-                next = Some(next.map_or(due, |next| next.min(due)));
+                later(due);
                 continue;
             }
-            let keeper = self.inner.clone();
+            if self.inner.under_way() >= TASKS {
+                break;
+            }
+            let pass = match self.early_pass(&slot) {
+                Ok(pass) => pass,
+                Err(again) => {
+                    later(again);
+                    continue;
+                }
+            };
+            let keeper = Arc::clone(&self.inner);
             let started = self.inner.spawn(async move {
-                if let Err(error) = refresh::refresh(&keeper, &slot).await {
+                if let Err(error) = refresh::refresh(&keeper, &slot, pass).await {
                     slot.rest(keeper.settings.waits.retry.first);
                     debug!(provider = %slot.provider, %error, "no refresh ahead of expiry");
                 }
@@ -89,7 +146,26 @@ impl TokenKeeper {
         next
     }
 
+    /// A request for a grant that can wait, if its platform lets it go now; otherwise when to ask again. A
+    /// grant without a good token waits for its turn in its own task.
+    fn early_pass(&self, slot: &Slot) -> Result<Option<Pass>, Instant> {
+        let settings = &self.inner.settings;
+        let now = self.inner.clock.now();
+        let (Some(_), Some(issuer)) = (slot.usable(now, settings), slot.issuer()) else {
+            return Ok(None);
+        };
+        match issuer.try_pass(slot.provider) {
+            Ok(pass) => Ok(Some(pass)),
+            Err(Closed::Later(again) | Closed::Broken(_, again)) => {
+                Err(again.min(Instant::now() + slot.good_for(now, settings)))
+            }
+            Err(Closed::Stopping) => Ok(None),
+        }
+    }
+
     async fn drain(&self) {
+        // Who still waits for a turn has asked nothing of the platform.
+        self.inner.stopping.cancel();
         let tasks = {
             let mut tasks = self
                 .inner

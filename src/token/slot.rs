@@ -9,11 +9,12 @@ use tokio::time::Instant;
 
 use super::{
     Freshness, Settings, Token,
+    issuer::{Issuer, Sign},
     life::Life,
     waits::{Forced, Waits},
 };
 use crate::{
-    model::{CloudProviderId, FailureClass, Grant, GrantState, Timestamp},
+    model::{Access, CloudProviderId, CredentialKind, FailureClass, Grant, GrantState, Timestamp},
     oauth::OauthError,
 };
 
@@ -35,6 +36,14 @@ struct Known {
     forced: Forced,
     /// No refresh ahead of expiry before this: the last one did not get as far as the platform.
     rest_until: Option<Instant>,
+    access: Option<Access>,
+    issuer: Option<Arc<Issuer>>,
+    /// The credential that the platform took last, where it had refused the one that comes first.
+    credential: Option<CredentialKind>,
+    /// The version whose refresh token the platform refused in words that leave doubt.
+    doubted: Option<i64>,
+    /// Another node's refresh that may still be under way, and how long it is left alone.
+    settling: Option<(String, Instant)>,
 }
 
 struct Held {
@@ -103,12 +112,16 @@ impl Slot {
     }
 
     /// When the next refresh ahead of expiry may begin: by the token's life, or by the wait after a
-    /// failure. `None`: never by itself, a person has to sign in.
+    /// failure. `None`: never by itself, a person has to sign in (an application needs nobody).
     pub(super) fn next(&self, now: Timestamp, at: Instant, settings: &Settings) -> Option<Instant> {
         let known = self.known();
         let due = match (known.state?, &known.held) {
-            (GrantState::Missing | GrantState::NeedsSignIn, _) => return None,
-            (GrantState::Ok, Some(held))
+            (GrantState::Missing | GrantState::NeedsSignIn, _)
+                if known.access != Some(Access::Application) =>
+            {
+                return None;
+            }
+            (GrantState::Ok | GrantState::Missing | GrantState::NeedsSignIn, Some(held))
                 if !held.refused
                     && held.life.freshness(now, settings.leeway) == Freshness::Fresh =>
             {
@@ -179,6 +192,101 @@ impl Slot {
         self.known().rest_until = Some(Instant::now() + time);
     }
 
+    /// What its provider's row says. A token that was given to a person is not the application's, nor the
+    /// other way round: it is replaced where that has changed.
+    pub(super) fn set_provider(&self, access: Access, issuer: Option<Arc<Issuer>>) {
+        let mut known = self.known();
+        let before = known.access.replace(access);
+        if before.is_some_and(|before| before != access)
+            && let Some(held) = &mut known.held
+        {
+            held.refused = true;
+        }
+        known.issuer = issuer;
+    }
+
+    pub(super) fn issuer(&self) -> Option<Arc<Issuer>> {
+        self.known().issuer.clone()
+    }
+
+    pub(super) fn credential(&self) -> Option<CredentialKind> {
+        self.known().credential
+    }
+
+    /// The platform took this one, after it had refused the one before.
+    pub(super) fn set_credential(&self, kind: CredentialKind) {
+        self.known().credential = Some(kind);
+    }
+
+    pub(super) fn forget_credential(&self) {
+        self.known().credential = None;
+    }
+
+    /// How long the held token is good for one more use.
+    pub(super) fn good_for(&self, now: Timestamp, settings: &Settings) -> Duration {
+        let known = self.known();
+        let held = known.held.as_ref();
+        held.map_or(Duration::ZERO, |held| {
+            held.life.good_for(now, settings.leeway)
+        })
+    }
+
+    pub(super) fn doubted(&self, version: i64) -> bool {
+        self.known().doubted == Some(version)
+    }
+
+    /// The platform refuses this version, and is asked once more after `wait`.
+    pub(super) fn doubt(&self, version: i64, error: &OauthError, wait: Duration) {
+        let mut known = self.known();
+        known.doubted = Some(version);
+        known.trouble = Some(Trouble {
+            error: error.clone(),
+            failures: 1,
+            retry_at: Instant::now() + wait,
+        });
+    }
+
+    /// How long another node's refresh, found in the row, is still left alone: until `settle` after it began,
+    /// and never longer than that after it was first seen here, since the nodes' clocks may differ.
+    pub(super) fn settling(
+        &self,
+        grant: &Grant,
+        now: Timestamp,
+        settle: Duration,
+    ) -> Option<Duration> {
+        let attempt = grant.attempt.as_deref()?;
+        let at = Instant::now();
+        let mut known = self.known();
+        let until = match &known.settling {
+            Some((seen, until)) if seen == attempt => *until,
+            _ => {
+                let begun = grant.attempt_started_at;
+                let age = begun.map_or(Duration::ZERO, |begun| now.since(begun));
+                let until = at + settle.saturating_sub(age);
+                known.settling = Some((attempt.to_owned(), until));
+                until
+            }
+        };
+        Some(until.saturating_duration_since(at)).filter(|left| !left.is_zero())
+    }
+
+    /// The platform answers others again: a failure to reach it is no reason to wait any more.
+    pub(super) fn issuer_healed(&self, issuer: &Arc<Issuer>) {
+        let mut known = self.known();
+        let same = known
+            .issuer
+            .as_ref()
+            .is_some_and(|own| Arc::ptr_eq(own, issuer));
+        let ill = known
+            .trouble
+            .as_ref()
+            .is_none_or(|trouble| matches!(Sign::of(&trouble.error), Sign::Ill(_)));
+        if same && ill {
+            known.trouble = None;
+            known.rest_until = None;
+        }
+    }
+
     /// Notes a failure; says how long it will be until the next try, and the how-manieth it is.
     pub(super) fn fail(&self, error: &OauthError, waits: &Waits, jitter: f64) -> (Duration, u32) {
         let mut known = self.known();
@@ -213,6 +321,8 @@ impl Slot {
     /// The provider was edited: an administrator's failure may be cured. Waits that the platform asked for stay.
     pub(super) fn forgive(&self) {
         let mut known = self.known();
+        known.credential = None;
+        known.rest_until = None;
         if known
             .trouble
             .as_ref()

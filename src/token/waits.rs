@@ -9,8 +9,13 @@ use crate::model::{Backoff, FailureClass};
 /// The waits of a keeper.
 #[derive(Clone, Debug)]
 pub struct Waits {
-    /// After passing trouble.
+    /// After the first sign of passing trouble: short, since some platforms take a refresh token again for a
+    /// few seconds after they replaced it, and the answer may have been lost.
+    pub grace: Duration,
+    /// After further passing trouble.
     pub retry: Backoff,
+    /// Until a refusal that leaves doubt is confirmed (at the latest when the old access token ends).
+    pub confirm: Duration,
     /// After the first, second, … failure that an administrator has to cure, and between refreshes that
     /// servers force by refusing a token; the last one is repeated.
     pub steps: [Duration; 4],
@@ -20,10 +25,12 @@ impl Default for Waits {
     fn default() -> Self {
         let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
         Self {
+            grace: Duration::from_secs(1),
             retry: Backoff {
                 first: Duration::from_secs(5),
                 cap: minutes(15),
             },
+            confirm: minutes(5),
             steps: [minutes(1), minutes(5), minutes(15), minutes(60)],
         }
     }
@@ -33,12 +40,22 @@ impl Waits {
     /// The wait after failure number `failures` (from 1). `jitter` in 0.0..=1.0 adds up to a fifth.
     pub(super) fn after(&self, class: FailureClass, failures: u32, jitter: f64) -> Duration {
         match class {
-            FailureClass::RetryLater | FailureClass::GiveUp => self.retry.delay(failures, jitter),
-            FailureClass::OperatorMustAct => self.step(failures),
-            FailureClass::HoldFor(time) => {
-                time.saturating_add(time.mul_f64(jitter.clamp(0.0, 1.0) / 5.0))
+            FailureClass::RetryLater | FailureClass::GiveUp if failures <= 1 => {
+                later(self.grace, jitter)
             }
+            FailureClass::RetryLater | FailureClass::GiveUp => {
+                self.retry.delay(failures.saturating_sub(1), jitter)
+            }
+            FailureClass::OperatorMustAct => self.step(failures),
+            FailureClass::HoldFor(time) => later(time, jitter),
         }
+    }
+
+    /// The wait before a doubtful refusal is confirmed, where the old access token is `good_for` so long yet.
+    /// Nobody is served by waiting longer than that, nor by asking again in the same breath.
+    pub(super) fn before_confirming(&self, good_for: Duration) -> Duration {
+        let soonest = self.retry.first.min(self.confirm);
+        self.confirm.min(good_for).max(soonest)
     }
 
     fn step(&self, number: u32) -> Duration {
@@ -46,6 +63,11 @@ impl Waits {
         let [.., last] = self.steps;
         self.steps.get(index).copied().unwrap_or(last)
     }
+}
+
+/// Up to a fifth more.
+fn later(time: Duration, jitter: f64) -> Duration {
+    time.saturating_add(time.mul_f64(jitter.clamp(0.0, 1.0) / 5.0))
 }
 
 /// Refreshes that servers forced by refusing a token. One mailbox that its owner may not open refuses
@@ -83,7 +105,16 @@ mod tests {
             assert_eq!(wait.as_secs(), seconds, "{class:?} {failures}");
         };
         let hold = FailureClass::HoldFor(Duration::from_secs(17));
-        for (failures, seconds) in [(1, 5), (2, 10), (3, 20), (8, 640), (9, 900), (99, 900)] {
+        for (failures, seconds) in [
+            (0, 1),
+            (1, 1),
+            (2, 5),
+            (3, 10),
+            (4, 20),
+            (9, 640),
+            (10, 900),
+            (99, 900),
+        ] {
             check(FailureClass::RetryLater, failures, seconds);
             check(hold, failures, 17);
         }
@@ -99,6 +130,15 @@ mod tests {
             check(FailureClass::OperatorMustAct, failures, minutes * 60);
         }
         assert_eq!(waits.after(hold, 1, 1.0), Duration::from_millis(20_400));
+    }
+
+    #[test]
+    fn a_doubtful_refusal_is_confirmed_later_but_not_later_than_the_old_token_lives() {
+        let waits = Waits::default();
+        for (good_for, seconds) in [(0, 5), (3, 5), (60, 60), (300, 300), (3600, 300)] {
+            let wait = waits.before_confirming(Duration::from_secs(good_for));
+            assert_eq!(wait.as_secs(), seconds, "{good_for}");
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@
     reason = "a test may panic, print and read the clock"
 )]
 
+mod application;
 mod commands;
 mod faults;
 mod imap;

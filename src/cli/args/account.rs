@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use crate::model::{Fingerprint, ProxyChoice};
+
 /// What is done with accounts. ACCOUNT is a key or an id (`key:12`, `id:12` where both would fit).
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum AccountCommand {
@@ -12,7 +14,11 @@ pub(in crate::cli) enum AccountCommand {
         after_help = "With --provider it signs in with that cloud provider's grant, else with a password, which is asked for or \
         read from --password-file. For a shared mailbox --user is the mailbox and --delegate who signed in.\n\n\
         Example:\n  motion-email account add --name Support --key SUPP1 --address support@example.com --list 1 \
-        --service outlook365 --provider 1 --user support@example.com --delegate anna@example.com"
+        --service outlook365 --provider 1 --user support@example.com --delegate anna@example.com\n\n\
+        A server of one's own, through a proxy, its certificate checked against the company's authority:\n  \
+        motion-email account add --name Support --key SUPP2 --address support@example.com --list 1 --service custom \
+        --imap-host imap.example.com --smtp-host smtp.example.com --ca-file ./company-ca.pem \
+        --proxy socks5://proxy.example.com:1080"
     )]
     Add(Box<Settings<Needed>>),
     /// Show all accounts
@@ -158,9 +164,15 @@ pub(in crate::cli) struct ServerFlags {
     /// When TLS begins at the IMAP server
     #[arg(long, value_enum)]
     pub(in crate::cli) imap_tls: Option<TlsWord>,
-    /// Whether the IMAP server's certificate must be good
+    /// How the IMAP server's certificate is judged
     #[arg(long, value_enum)]
     pub(in crate::cli) imap_verify: Option<VerifyWord>,
+    /// A file with the authorities that the IMAP server's certificate is checked against (PEM)
+    #[arg(long, value_name = "FILE", conflicts_with = "imap_pin")]
+    pub(in crate::cli) imap_ca_file: Option<PathBuf>,
+    /// The SHA-256 fingerprint of the IMAP server's certificate; again for each further one
+    #[arg(long, value_name = "FINGERPRINT", value_parser = fingerprint)]
+    pub(in crate::cli) imap_pin: Vec<String>,
     /// The SMTP server's name
     #[arg(long, value_name = "HOST")]
     pub(in crate::cli) smtp_host: Option<String>,
@@ -170,9 +182,53 @@ pub(in crate::cli) struct ServerFlags {
     /// When TLS begins at the SMTP server
     #[arg(long, value_enum)]
     pub(in crate::cli) smtp_tls: Option<TlsWord>,
-    /// Whether the SMTP server's certificate must be good
+    /// How the SMTP server's certificate is judged
     #[arg(long, value_enum)]
     pub(in crate::cli) smtp_verify: Option<VerifyWord>,
+    /// A file with the authorities that the SMTP server's certificate is checked against (PEM)
+    #[arg(long, value_name = "FILE", conflicts_with = "smtp_pin")]
+    pub(in crate::cli) smtp_ca_file: Option<PathBuf>,
+    /// The SHA-256 fingerprint of the SMTP server's certificate; again for each further one
+    #[arg(long, value_name = "FINGERPRINT", value_parser = fingerprint)]
+    pub(in crate::cli) smtp_pin: Vec<String>,
+    /// The same authorities for both servers
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["imap_ca_file", "smtp_ca_file", "imap_pin", "smtp_pin"]
+    )]
+    pub(in crate::cli) ca_file: Option<PathBuf>,
+    /// The proxy to both servers: http://host:port, socks5://host:port, direct, or process for the daemon's own setting
+    #[arg(long, value_name = "URL|direct|process", value_parser = proxy)]
+    pub(in crate::cli) proxy: Option<String>,
+    /// A file with the proxy's URL, where it has a password in it; - for standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "proxy")]
+    pub(in crate::cli) proxy_file: Option<PathBuf>,
+}
+
+/// A fingerprint as the API shows it.
+fn fingerprint(text: &str) -> Result<String, String> {
+    Fingerprint::parse(text)
+        .map(|pin| pin.to_string())
+        .ok_or_else(|| {
+            "use 64 hexadecimal digits, with colons or without (openssl x509 -fingerprint -sha256)"
+                .to_owned()
+        })
+}
+
+/// A proxy without a password: the command line is seen by everybody on this machine.
+fn proxy(text: &str) -> Result<String, String> {
+    if text.eq_ignore_ascii_case("process") {
+        return Ok("process".to_owned());
+    }
+    match ProxyChoice::parse(text) {
+        Ok(ProxyChoice::Through(proxy)) if proxy.login().is_some() => Err(
+            "has a login in it, which everybody on this machine could see: use --proxy-file"
+                .to_owned(),
+        ),
+        Ok(choice) => Ok(choice.shown().unwrap_or_default()),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// Whose servers.
@@ -199,11 +255,15 @@ pub(in crate::cli) enum TlsWord {
     Starttls,
 }
 
-/// Whether a certificate must be good.
+/// How a certificate is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(in crate::cli) enum VerifyWord {
-    /// Chain and name are checked
+    /// Chain and name are checked against this machine's authorities
     Full,
+    /// Chain and name are checked against the account's own authorities (--ca-file)
+    Ca,
+    /// It must be one of those whose fingerprints are given (--imap-pin, --smtp-pin)
+    Pinned,
     /// Any certificate is taken: for tests only
     #[value(name = "accept_any")]
     AcceptAny,

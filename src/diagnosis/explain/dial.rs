@@ -1,6 +1,9 @@
 //! Names, connections and TLS.
 
-use super::words::{Words, chain, quote};
+use super::{
+    proxy,
+    words::{Words, chain, quote},
+};
 use crate::{
     diagnosis::Context,
     net::{DialError, DialStep, TlsKind},
@@ -31,10 +34,15 @@ pub(super) fn words(error: &DialError, context: &Context) -> Words {
             quote(&chain(error)),
             "Check host and port in the account, and that a firewall lets this machine out to them.",
         ),
+        DialError::TimedOut {
+            host,
+            port,
+            during: DialStep::Proxy,
+        } => proxy::silent(&format!("{host}:{port}")),
         DialError::TimedOut { during, .. } => Words::new(
             match during {
                 DialStep::Resolve => "host_lookup_silent",
-                DialStep::Connect => "host_silent",
+                DialStep::Connect | DialStep::Proxy => "host_silent",
                 DialStep::Tls => "tls_silent",
             },
             format!("{server} gave no answer in time while {during}."),
@@ -42,6 +50,30 @@ pub(super) fn words(error: &DialError, context: &Context) -> Words {
             "Check host, port and TLS mode in the account, and that a firewall lets this machine out to them.",
         ),
         DialError::Tls { host, kind, detail } => tls(host, *kind, detail, context),
+        DialError::Pin { host, seen } => Words::new(
+            "tls_pin_mismatch",
+            format!("The certificate of {server} is none of those that the account has pinned."),
+            format!("{host} showed a certificate with the SHA-256 fingerprint {seen}."),
+            "Ask the server's administrator for the fingerprint of its certificate. If it is this one, add it to the \
+             account's pins (tlsPins, --imap-pin, --smtp-pin); if not, somebody sits on the line. Nothing was sent to this server.",
+        ),
+        DialError::Authorities { host, detail } => Words::new(
+            "tls_authorities_unreadable",
+            format!("The account's own authorities for {host} cannot be read."),
+            quote(detail),
+            "Enter them again (tlsCa, --imap-ca-file, --smtp-ca-file), or set verify to full.",
+        ),
+        DialError::ProxyDial {
+            proxy: place,
+            source,
+        } => proxy::not_reached(place, source),
+        DialError::ProxyRefused {
+            proxy: place,
+            target,
+            refusal,
+        } => proxy::refused(place, target, refusal),
+        DialError::ProxyNonsense { proxy: place, what } => proxy::nonsense(place, what),
+        DialError::ProxyBroken { proxy: place, .. } => proxy::broken(place, error),
     }
 }
 
@@ -59,8 +91,9 @@ fn tls(host: &str, kind: TlsKind, detail: &str, context: &Context) -> Words {
             "tls_untrusted",
             format!("The certificate of {server} was issued by nobody this machine trusts."),
             quote(detail),
-            "Install the issuer's certificate on this machine (update-ca-certificates) or name a bundle in \
-             XC_EMAIL_CA_FILE. A proxy that inspects TLS shows the same.",
+            "Install the issuer's certificate on this machine (update-ca-certificates), name a bundle in \
+             XC_EMAIL_CA_FILE, or give the account the issuer's certificate (--ca-file) or this certificate's \
+             fingerprint (--imap-pin, --smtp-pin) once its administrator has confirmed it. A proxy that inspects TLS shows the same.",
         ),
         TlsKind::Expired => Words::new(
             "tls_expired",

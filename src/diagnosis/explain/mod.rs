@@ -3,6 +3,7 @@
 mod dial;
 mod imap;
 mod oauth;
+mod proxy;
 mod smtp;
 mod words;
 

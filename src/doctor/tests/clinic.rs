@@ -216,6 +216,7 @@ impl Clinic {
             imap: crate::model::Server::new(odd.host, ports[0], TlsMode::Tls),
             smtp: crate::model::Server::new(odd.host, ports[1], TlsMode::Tls),
             backfill: Backfill::None,
+            proxy: ProxyChoice::Process,
         };
         let account = store.account_add(&new, now).await.unwrap();
         let net = testing::net_with(&authority.pem, &["localhost"]);

@@ -5,13 +5,14 @@ use serde::Deserialize;
 
 use crate::model::{
     Account, AccountKey, Authentication, Backfill, CloudProviderId, EmailAddress, ListId,
-    NewAccount, Server, Service, Timestamp, TlsMode, TlsVerify,
+    NewAccount, Service, Timestamp,
 };
 
 use super::super::{
-    input::{Given, Kind, Problems, Unknown},
+    input::{Given, Problems, Unknown},
     problem::ApiError,
 };
+use super::server::{ServerBody, proxy, server};
 
 /// The body of a new account, and of a change to one.
 #[derive(Default, Deserialize)]
@@ -31,25 +32,11 @@ pub(in crate::http) struct AccountBody {
     password: Given<String>,
     imap: Given<ServerBody>,
     smtp: Given<ServerBody>,
+    proxy: Given<String>,
     backfill: Given<String>,
     version: Given<i64>,
     #[serde(flatten)]
     unknown: Unknown,
-}
-
-/// Where it differs from the service's own server.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct ServerBody {
-    host: Given<String>,
-    port: Given<i64>,
-    tls: Given<String>,
-    verify: Given<String>,
-    #[serde(flatten)]
-    unknown: Unknown,
-}
-impl Kind for ServerBody {
-    const WORDS: &'static str = "an object with host, port, tls and verify";
 }
 
 /// An account as it is to be stored.
@@ -61,7 +48,8 @@ pub(super) struct Entered {
 }
 
 /// A new account, or `stored` with the body's changes. What a change does not name stays, the password
-/// too; `null` takes `delegate` back, and `imap` and `smtp` to the service's own servers. All wrong
+/// too; `null` takes `delegate` back, `imap` and `smtp` to the service's own servers, and `proxy` to the
+/// process's. All wrong
 /// fields are named at once.
 pub(super) fn entered(body: AccountBody, stored: Option<&Account>) -> Result<Entered, ApiError> {
     let mut problems = Problems::default();
@@ -145,6 +133,7 @@ fn read(
         same_service.map(|s| &s.smtp),
         preset,
     );
+    let proxy = proxy(problems, body.proxy, stored.map(|s| &s.proxy));
     let backfill = problems.optional("backfill", body.backfill);
     let backfill = parsed(
         problems,
@@ -165,6 +154,7 @@ fn read(
             authentication: authentication?,
             imap: imap?,
             smtp: smtp?,
+            proxy: proxy?,
             backfill,
         },
         version,
@@ -285,108 +275,6 @@ impl LoginKind {
     }
 }
 
-/// A server: the body's words over the stored ones (or the preset) over the usual.
-fn server(
-    problems: &mut Problems,
-    field: &str,
-    given: Given<ServerBody>,
-    stored: Option<&Server>,
-    preset: Option<Server>,
-) -> Option<Server> {
-    let base = match &given {
-        Given::Null => preset,
-        Given::Absent | Given::Wrong | Given::Is(_) => stored.cloned().or(preset),
-    };
-    let body = match problems.optional(field, given) {
-        Some(body) => body,
-        None => {
-            if base.is_none() && !problems.about(field) {
-                problems.add(
-                    field,
-                    "is required for service Custom: {\"host\", \"port\", \"tls\"}",
-                );
-            }
-            return base;
-        }
-    };
-    problems.unknown(&format!("{field}."), &body.unknown);
-    let name = format!("{field}.host");
-    let host = problems.optional(&name, body.host);
-    let host = problems.line(&name, host, 253).and_then(|host| {
-        let problem = wrong_host(&host);
-        if let Some(problem) = problem {
-            problems.add(&name, problem);
-        }
-        problem.is_none().then_some(host)
-    });
-    let host_missing = host.is_none() && base.is_none();
-    if host_missing && !problems.about(&name) {
-        problems.add(&name, "is required for service Custom");
-    }
-    let name = format!("{field}.tls");
-    let tls = problems.optional(&name, body.tls);
-    let tls = parsed(
-        problems,
-        &name,
-        tls,
-        "must be \"tls\" or \"starttls\"",
-        TlsMode::parse,
-    )
-    .or(base.as_ref().map(|b| b.tls))
-    .unwrap_or(TlsMode::Tls);
-    let name = format!("{field}.port");
-    let port = problems.optional(&name, body.port);
-    let usual = usual_port(field, tls);
-    let port = match port {
-        None => base.as_ref().map_or(usual, |b| b.port),
-        Some(number) => match u16::try_from(number) {
-            Ok(port) if port > 0 => port,
-            _ => {
-                problems.add(&name, "must be 1 to 65535");
-                usual
-            }
-        },
-    };
-    let name = format!("{field}.verify");
-    let verify = problems.optional(&name, body.verify);
-    let verify = parsed(
-        problems,
-        &name,
-        verify,
-        "must be \"full\" or \"accept_any\"",
-        TlsVerify::parse,
-    )
-    .or(base.as_ref().map(|b| b.verify))
-    .unwrap_or(TlsVerify::Full);
-    Some(Server {
-        host: host.or(base.map(|b| b.host))?,
-        port,
-        tls,
-        verify,
-    })
-}
-
-/// RFC 8314 §7: the ports of TLS from the first byte and of STARTTLS.
-fn usual_port(field: &str, tls: TlsMode) -> u16 {
-    match (field, tls) {
-        ("imap", TlsMode::Tls) => 993,
-        ("imap", TlsMode::StartTls) => 143,
-        (_, TlsMode::Tls) => 465,
-        (_, TlsMode::StartTls) => 587,
-    }
-}
-
-fn wrong_host(host: &str) -> Option<&'static str> {
-    let not_in_a_host = |c: char| c.is_whitespace() || "/\\@#?[]<>\"'%,;".contains(c);
-    if !host.is_ascii() {
-        Some("must be written in ASCII (xn--… for other scripts)")
-    } else if host.chars().any(not_in_a_host) {
-        Some("must be a host name or an address, nothing else")
-    } else {
-        None
-    }
-}
-
 fn read_backfill(text: &str) -> Option<Backfill> {
     match text.trim().to_ascii_lowercase().as_str() {
         "none" => Some(Backfill::None),
@@ -410,7 +298,7 @@ fn text(
     }
 }
 
-fn parsed<T>(
+pub(super) fn parsed<T>(
     problems: &mut Problems,
     field: &str,
     text: Option<String>,

@@ -4,6 +4,7 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::model::{Server, TlsMode, TlsVerify};
 
 fn body(value: Value) -> AccountBody {
     serde_json::from_value(value).unwrap()

@@ -1,6 +1,7 @@
 //! Accounts: the routes below `/api/mail/accounts`.
 
 mod entered;
+mod server;
 mod shown;
 
 use axum::{Json, extract::State, http::StatusCode, response::Response};

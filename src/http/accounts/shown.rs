@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 
 use crate::{
     account::AccountStatus,
-    diagnosis::{LaneState, LaneStatus},
-    model::{Account, Authentication, Backfill, RecipientState, Server},
+    diagnosis::{LaneState, LaneStatus, Warning, account_warnings},
+    model::{Account, Authentication, Backfill, RecipientState, Server, TlsVerify},
 };
 
 /// An account with what its task shows and what waits in its queue.
@@ -27,6 +27,8 @@ pub(in crate::http) struct ShownAccount {
     delegate: Option<String>,
     imap: ShownServer,
     smtp: ShownServer,
+    /// A URL without its password, `direct`, or `null` for the process's.
+    proxy: Option<String>,
     backfill: String,
     paused: bool,
     version: i64,
@@ -42,6 +44,10 @@ struct ShownServer {
     port: u16,
     tls: &'static str,
     verify: &'static str,
+    #[serde(rename = "tlsCa", skip_serializing_if = "Option::is_none")]
+    tls_ca: Option<String>,
+    #[serde(rename = "tlsPins", skip_serializing_if = "Option::is_none")]
+    tls_pins: Option<Vec<String>>,
 }
 
 /// Both lanes. An account whose task does not run here (paused, just added, another node's) shows
@@ -51,6 +57,8 @@ struct ShownServer {
 pub(in crate::http) struct ShownStatus {
     running: bool,
     restarts: u32,
+    /// What works and should not stay so.
+    warnings: Vec<ShownWarning>,
     inbound: ShownLane,
     outbound: ShownLane,
 }
@@ -92,6 +100,7 @@ impl ShownAccount {
             delegate,
             imap: ShownServer::new(&entered.imap),
             smtp: ShownServer::new(&entered.smtp),
+            proxy: entered.proxy.shown(),
             backfill: match entered.backfill {
                 Backfill::None => "none".to_owned(),
                 Backfill::All => "all".to_owned(),
@@ -101,7 +110,7 @@ impl ShownAccount {
             version: account.version,
             created_at: account.created_at.rfc3339(),
             updated_at: account.updated_at.rfc3339(),
-            status: ShownStatus::new(status),
+            status: ShownStatus::new(account, status),
             queue: queue(counts),
         }
     }
@@ -114,13 +123,44 @@ impl ShownServer {
             port: server.port,
             tls: server.tls.as_str(),
             verify: server.verify.as_str(),
+            tls_ca: match &server.verify {
+                TlsVerify::Ca(pem) => Some(pem.clone()),
+                _ => None,
+            },
+            tls_pins: match &server.verify {
+                TlsVerify::Pinned(pins) => Some(pins.iter().map(ToString::to_string).collect()),
+                _ => None,
+            },
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct ShownWarning {
+    code: &'static str,
+    lane: &'static str,
+    what: String,
+    next: String,
+}
+
+impl From<Warning> for ShownWarning {
+    fn from(warning: Warning) -> Self {
+        Self {
+            code: warning.code,
+            lane: warning.lane.as_str(),
+            what: warning.what,
+            next: warning.next,
         }
     }
 }
 
 impl ShownStatus {
-    fn new(status: Option<&AccountStatus>) -> Self {
+    fn new(account: &Account, status: Option<&AccountStatus>) -> Self {
         Self {
+            warnings: account_warnings(account)
+                .into_iter()
+                .map(ShownWarning::from)
+                .collect(),
             running: status.is_some(),
             restarts: status.map_or(0, |status| status.restarts),
             inbound: ShownLane::new(status.map(|status| &status.inbound)),

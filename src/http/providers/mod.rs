@@ -70,6 +70,7 @@ pub(super) async fn add(
 ) -> Result<Response, ApiError> {
     let new = entered::new_provider(body, |service| desk.settings.callback(service))?;
     let provider = desk.store.provider_add(&new, desk.clock.now()).await?;
+    desk.keeper.provider_changed(provider.id);
     desk.supervisor.look();
     let location = format!("/api/cloudProviders/{}", provider.id);
     Ok(answer::created(&location, shown(&desk, &provider).await?))

@@ -298,6 +298,7 @@ pub fn new_account(key: &str, list: ListId) -> NewAccount {
         },
         imap: Server::new("imap.corp.example", 993, TlsMode::Tls),
         smtp: Server::new("smtp.corp.example", 587, TlsMode::StartTls),
+        proxy: motion_email::model::ProxyChoice::Process,
         backfill: Backfill::Since(at(-5)),
     }
 }

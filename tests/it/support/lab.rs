@@ -77,6 +77,20 @@ impl Lab {
         (id, secret)
     }
 
+    /// As [`Lab::client`], but it proves itself with assertions signed by this certificate's key.
+    pub async fn certified_client(&self, certificate: &str, ttl_seconds: u32) -> String {
+        let id = uuid::Uuid::new_v4().to_string();
+        let url = self.get("CONTROL_URL");
+        let answer = reqwest::Client::new()
+            .post(format!("{url}/client?client={id}&ttl={ttl_seconds}"))
+            .body(certificate.to_owned())
+            .send()
+            .await
+            .expect("the lab's control answers");
+        assert!(answer.status().is_success(), "{}", answer.status());
+        id
+    }
+
     /// Signs `user` in at the provider as a browser would, starting at our authorize URL.
     pub async fn sign_in(&self, user: &str, authorize_url: &str) {
         let tool = PathBuf::from(self.get("TOOLS")).join("sign-in");

@@ -10,7 +10,7 @@ import https from 'node:https';
 import crypto from 'node:crypto';
 import Koa from 'koa';
 import mount from 'koa-mount';
-import Provider from 'oidc-provider';
+import Provider, { errors } from 'oidc-provider';
 
 const E = process.env;
 const S = E.S;
@@ -97,6 +97,13 @@ const confidential = (id, secret) => ({
   grant_types: ['authorization_code', 'refresh_token', 'client_credentials'], response_types: ['code'],
   redirect_uris: CALLBACKS.map((c) => `http://127.0.0.1${c}`),
 });
+// Proves itself with assertions signed by the certificate's key; as with Entra, each must name the certificate.
+const certified = (id, certificate) => ({
+  ...confidential(id), token_endpoint_auth_method: 'private_key_jwt', token_endpoint_auth_signing_alg: 'PS256', subject_type: 'public',
+  grant_types: ['authorization_code', 'refresh_token', 'client_credentials', 'urn:ietf:params:oauth:grant-type:device_code'],
+  jwks: { keys: [{ ...certificate.publicKey.export({ format: 'jwk' }), use: 'sig', alg: 'PS256' }] },
+  lab_thumbprint: crypto.createHash('sha256').update(certificate.raw).digest('base64url'),
+});
 const clients = [
   confidential(E.CLIENT_ID, E.CLIENT_SECRET),
   confidential(E.CLIENT60_ID, E.CLIENT60_SECRET),
@@ -135,6 +142,11 @@ function makeProvider(tenant) {
     conformIdTokenClaims: false,
     subjectTypes: ['pairwise', 'public'],
     pairwiseIdentifier: (_c, id, client) => crypto.createHash('sha256').update(`${client.clientId}|${id}`).digest('base64url'),
+    extraClientMetadata: { properties: ['lab_thumbprint'] },
+    assertJwtClientAuthClaimsAndHeader: async (_c, claims, header, client) => {
+      if (header['x5t#S256'] !== client.metadata().lab_thumbprint || header.typ !== 'JWT' || claims.sub !== client.clientId
+        || claims.exp - claims.nbf > 600) throw new errors.InvalidClientAuth('not as Entra wants it');
+    },
     pkce: { required: (_c, client) => client.clientAuthMethod === 'none' },
     rotateRefreshToken: true,
     issueRefreshToken: async (_c, client, source) => client.grantTypeAllowed('refresh_token') && source.scopes.has('offline_access'),
@@ -204,6 +216,7 @@ function makeProvider(tenant) {
 // ---- errors as Entra words them ----
 const SAYS = {
   7000215: "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the client secret ID, for a secret added to app '%s'.",
+  700027: "The certificate with identifier used to sign the client assertion is not registered on application. App '%s'.",
   7000218: "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.",
   700016: "Application with identifier '%s' was not found in the directory 'Lab'. This can happen if the application has not been installed by the administrator of the tenant or consented to by any user in the tenant.",
   70008: 'The provided authorization code or refresh token has expired due to inactivity. Send a new interactive authorization request for this user and resource.',
@@ -229,7 +242,7 @@ function entraError(ctx, form, client) {
   const { error } = ctx.body, detail = ctx.labDetail ?? '', user = ctx.oidc?.entities?.RefreshToken?.accountId ?? '';
   let code = 9002313, name = error;
   if (error === 'invalid_client' && !known(client)) { code = 700016; name = 'unauthorized_client'; ctx.status = 400; }
-  else if (error === 'invalid_client') code = form.has('client_secret') || ctx.get('authorization') ? 7000215 : 7000218;
+  else if (error === 'invalid_client') code = form.has('client_assertion') ? 700027 : form.has('client_secret') || ctx.get('authorization') ? 7000215 : 7000218;
   else if (error === 'invalid_grant' && form.get('grant_type') === 'refresh_token') code = disabled.has(user) ? 50057 : revoked.has(form.get('refresh_token')) ? 50173 : 700082;
   else if (error === 'invalid_grant') code = /PKCE|verifier/i.test(detail) ? 501481 : /redirect_uri/.test(detail) ? 50011 : 70008;
   else if (error === 'invalid_scope') code = 70011;
@@ -269,10 +282,12 @@ async function control(ctx) {
     if (!known(q.client) || !q.secret) return bad('client= of a known client and secret=');
     secrets.set(q.client, q.secret); ctx.body = { client: q.client };
   } else if (what === 'client') {                     // a client of a test's own: nobody else is disturbed by its faults
-    if (!q.client || !q.secret || fixed.has(q.client)) return bad('client= (a new id) and secret=');
+    const pem = await readBody(ctx.req);              // a certificate in place of the secret
+    if (!q.client || !(q.secret || pem) || fixed.has(q.client)) return bad('client= (a new id) and secret= or a certificate');
     store.set(madeKey(q.client), { v: { ttl: +(q.ttl ?? E.LAB_AT_TTL) }, e: 0 });
-    for (const t of TENANTS) store.set(`${t}/Client:${q.client}`, { v: confidential(q.client, q.secret), e: 0 });
-    secrets.set(q.client, q.secret);
+    const made = pem ? certified(q.client, new crypto.X509Certificate(pem)) : confidential(q.client, q.secret);
+    for (const t of TENANTS) store.set(`${t}/Client:${q.client}`, { v: made, e: 0 });
+    if (q.secret) secrets.set(q.client, q.secret);
     dirty = true; ctx.body = { client: q.client };
   } else if (what === 'fail') {
     if (q.mode && !['answer', 'drop', 'lose'].includes(q.mode)) return bad('mode=answer|drop|lose');

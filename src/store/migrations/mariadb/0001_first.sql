@@ -97,10 +97,13 @@ CREATE TABLE IF NOT EXISTS mail_accounts (
     imap_port BIGINT NOT NULL,
     imap_tls VARCHAR(20) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     imap_verify VARCHAR(20) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    imap_trust MEDIUMTEXT, -- PEM text or fingerprints; NULL: neither
     smtp_host VARCHAR(255) NOT NULL,
     smtp_port BIGINT NOT NULL,
     smtp_tls VARCHAR(20) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     smtp_verify VARCHAR(20) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    smtp_trust MEDIUMTEXT, -- PEM text or fingerprints; NULL: neither
+    proxy MEDIUMBLOB, -- sealed; NULL: as the process has it
     backfill VARCHAR(20) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     backfill_since BIGINT,
     paused BIGINT NOT NULL, -- 0 or 1

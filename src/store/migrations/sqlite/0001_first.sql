@@ -97,10 +97,13 @@ CREATE TABLE IF NOT EXISTS mail_accounts (
     imap_port BIGINT NOT NULL,
     imap_tls VARCHAR(20) NOT NULL,
     imap_verify VARCHAR(20) NOT NULL,
+    imap_trust TEXT, -- PEM text or fingerprints; NULL: neither
     smtp_host VARCHAR(255) NOT NULL,
     smtp_port BIGINT NOT NULL,
     smtp_tls VARCHAR(20) NOT NULL,
     smtp_verify VARCHAR(20) NOT NULL,
+    smtp_trust TEXT, -- PEM text or fingerprints; NULL: neither
+    proxy BLOB, -- sealed; NULL: as the process has it
     backfill VARCHAR(20) NOT NULL,
     backfill_since BIGINT,
     paused BIGINT NOT NULL, -- 0 or 1

@@ -1,0 +1,83 @@
+//! What works and should not stay so.
+
+use crate::model::{Account, LaneName, Server, TlsVerify};
+
+/// Something about an account's settings that an administrator should mend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// Stable, for programs.
+    pub code: &'static str,
+    /// Which lane it is about.
+    pub lane: LaneName,
+    /// What is wrong, a whole sentence.
+    pub what: String,
+    /// What to do, whole sentences.
+    pub next: String,
+}
+
+/// Writes the warning about a lane's server, if there is one, into the log: for a lane that begins.
+pub fn warn_of_server(account: &Account, lane: LaneName) {
+    let server = match lane {
+        LaneName::Inbound => &account.entered.imap,
+        LaneName::Outbound => &account.entered.smtp,
+    };
+    if let Some(warning) = server_warning(lane, server) {
+        tracing::warn!(
+            account = %account.entered.key,
+            lane = lane.as_str(),
+            code = warning.code,
+            "{} {}",
+            warning.what,
+            warning.next
+        );
+    }
+}
+
+/// The warning about one server, if there is one. Pure.
+pub fn server_warning(lane: LaneName, server: &Server) -> Option<Warning> {
+    (server.verify == TlsVerify::AcceptAny).then(|| Warning {
+        code: "tls_accept_any",
+        lane,
+        what: format!(
+            "The certificate of {} is not checked: whoever sits on the line can read the mail and the login.",
+            server.host
+        ),
+        next: "Set verify to full; where the server has a certificate of its own making, name its authority \
+               (verify ca) or its fingerprint (verify pinned)."
+            .to_owned(),
+    })
+}
+
+/// All warnings about an account's settings. Pure.
+pub fn account_warnings(account: &Account) -> Vec<Warning> {
+    let entered = &account.entered;
+    [
+        (LaneName::Inbound, &entered.imap),
+        (LaneName::Outbound, &entered.smtp),
+    ]
+    .into_iter()
+    .filter_map(|(lane, server)| server_warning(lane, server))
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Fingerprint, TlsMode};
+
+    #[test]
+    fn only_a_certificate_that_nobody_looks_at_is_warned_about() {
+        let mut server = Server::new("mail.test", 993, TlsMode::Tls);
+        for (verify, warned) in [
+            (TlsVerify::Full, false),
+            (TlsVerify::Ca("pem".into()), false),
+            (TlsVerify::Pinned(vec![Fingerprint::new([1; 32])]), false),
+            (TlsVerify::AcceptAny, true),
+        ] {
+            server.verify = verify;
+            let warning = server_warning(LaneName::Inbound, &server);
+            assert_eq!(warning.is_some(), warned, "{server:?}");
+            assert!(warning.is_none_or(|one| one.what.contains("mail.test")));
+        }
+    }
+}
