@@ -15,6 +15,7 @@
 
 mod application;
 mod commands;
+mod doctor;
 mod faults;
 mod imap;
 mod kills;

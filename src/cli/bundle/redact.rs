@@ -7,7 +7,7 @@ use serde_json::Value;
 /// A run of letters and digits this long is a token, a key or a digest: nothing that support has to read.
 const OPAQUE: usize = 48;
 /// Names whose value is a secret wherever they stand.
-const SECRET_NAMES: [&str; 12] = [
+const SECRET_NAMES: [&str; 11] = [
     "password",
     "passwd",
     "secret",
@@ -17,7 +17,6 @@ const SECRET_NAMES: [&str; 12] = [
     "access_token",
     "refresh_token",
     "id_token",
-    "code",
     "code_verifier",
     "client_assertion",
 ];
@@ -139,10 +138,16 @@ impl Redactor {
 }
 
 fn is_secret(name: &str) -> bool {
-    let name = name.rsplit(['.', '&', '?', '_', '-']).next().unwrap_or(name);
+    // Elsewhere a code is a diagnosis's or a server's, which support has to read.
+    let parameter = name.rsplit(['&', '?']).next().filter(|last| *last != name);
+    if parameter.is_some_and(|name| name == "code" || name == "state") {
+        return true;
+    }
+    let last = name.rsplit(['.', '&', '?', '_', '-']).next().unwrap_or(name);
+    let whole = parameter.unwrap_or(name);
     SECRET_NAMES
         .iter()
-        .any(|secret| name.eq_ignore_ascii_case(secret))
+        .any(|secret| last.eq_ignore_ascii_case(secret) || whole.eq_ignore_ascii_case(secret))
 }
 
 fn is_word(letter: char) -> bool {
@@ -187,6 +192,9 @@ mod tests {
             ("mysql://mail:canary@db.test/mail", "mysql://***@db.test/mail"),
             ("password=canary x", "password=*** x"),
             ("/callback?code=canary&x=1", "/callback?code=***"),
+            ("/callback?x=1&code=canary", "/callback?x=1&code=***"),
+            ("parked code=imap_password_refused", "parked code=imap_password_refused"),
+            ("new_client_secret=canary", "new_client_secret=***"),
             ("Authorization: Bearer canary end", "Authorization: Bearer *** end"),
             ("auth=Bearer canary", "auth=Bearer ***"),
             ("token eyJhbGciOiJub25lIn0.eyJ4IjoxfQ.sig", "token ***"),
@@ -204,11 +212,12 @@ mod tests {
     #[test]
     fn fields_with_secret_names_are_masked_at_any_depth() {
         let value = json!({"a": [{"clientSecret": "canary", "client_secret": "canary", "state": "ok",
-            "clientSecretExpiresAt": "2026-01-01"}], "n": 3});
+            "clientSecretExpiresAt": "2026-01-01", "code": "disk_low"}], "n": 3});
         let shown = redactor().json(&value);
         assert!(!shown.to_string().contains("canary"), "{shown}");
         assert_eq!(shown["a"][0]["state"], "ok");
         assert_eq!(shown["a"][0]["clientSecretExpiresAt"], "2026-01-01");
+        assert_eq!(shown["a"][0]["code"], "disk_low");
         assert_eq!(shown["n"], 3);
     }
 }

@@ -367,20 +367,26 @@ async fn one_examination_per_account_and_what_is_told_is_what_is_reported() {
     assert!(clinic.examine().await.cause().is_none(), "it may be examined again");
 }
 
+/// Drops the examination when it has told its first check.
+async fn wait_first(
+    examining: impl Future<Output = Result<super::Report, Busy>>,
+    told: &mut mpsc::Receiver<super::Told>,
+) {
+    tokio::select! {
+        biased;
+        _ = examining => panic!("it ended although nobody read"),
+        _ = told.recv() => {}
+    }
+}
+
 #[tokio::test]
 async fn an_examination_that_is_dropped_leaves_the_account_free() {
     let clinic = Clinic::new(With::Password, platform().await).await;
     let (tell, mut told) = mpsc::channel(1);
     let progress = Progress::to(tell);
     let patient = clinic.patient();
-    {
-        let mut dropped = Box::pin(clinic.doctor.examine(&patient, Wish::default(), &progress));
-        tokio::select! {
-            biased;
-            _ = &mut dropped => panic!("it ended although nobody read"),
-            _ = told.recv() => {}
-        }
-    }
+    let examining = clinic.doctor.examine(&patient, Wish::default(), &progress);
+    wait_first(examining, &mut told).await;
     assert!(clinic.examine().await.cause().is_none());
 }
 
