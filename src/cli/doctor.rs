@@ -277,7 +277,10 @@ mod tests {
     #[test]
     fn a_failed_check_shows_why_and_what_next_and_a_good_one_a_line() {
         let good = json!({"title": "IMAP login", "verdict": "ok", "detail": "as anna", "why": null, "next": "never"});
-        assert_eq!(lines(Some("SUPP1"), &good), "ok    SUPP1    IMAP login            as anna\n");
+        assert_eq!(
+            lines(Some("SUPP1"), &good),
+            "ok    SUPP1    IMAP login            as anna\n"
+        );
         let bad = json!({"title": "Mailbox", "verdict": "failed", "detail": "No\u{1b}.", "why": "Said so.", "next": "Do."});
         assert_eq!(
             lines(None, &bad),
@@ -296,7 +299,10 @@ mod tests {
         let shown: Vec<String> = checks(&report).map(|check| lines(None, check)).collect();
         assert!(shown[0].starts_with("FAIL  Daemon"), "{shown:?}");
         assert!(shown[1].contains("Settings"), "{shown:?}");
-        assert!(shown[1].contains("/etc/x.env:3: XC_EMAIL_LISTEN"), "{shown:?}");
+        assert!(
+            shown[1].contains("/etc/x.env:3: XC_EMAIL_LISTEN"),
+            "{shown:?}"
+        );
         assert!(shown[2].starts_with("FAIL  Database"), "{shown:?}");
         assert!(summary(&report).contains("3 checks: 0 ok, 0 warnings, 3 failed"));
         assert!(summary(&report).contains("First failure of service: Daemon."));

@@ -71,7 +71,10 @@ mod tests {
             let one = all.iter().find(|one| one.key == key).unwrap();
             (one.value.as_str(), one.origin.as_str())
         };
-        assert_eq!(of("XC_EMAIL_DATABASE_URL"), ("(set, not shown)", "environment"));
+        assert_eq!(
+            of("XC_EMAIL_DATABASE_URL"),
+            ("(set, not shown)", "environment")
+        );
         assert_eq!(of("XC_EMAIL_NODE_NAME"), ("node-7", "environment"));
         assert_eq!(of("XC_EMAIL_DRAIN"), ("nonsense", "environment"));
         assert_eq!(of("XC_EMAIL_RETRY_CAP").1, "default");

@@ -362,8 +362,16 @@ mod tests {
             assert_eq!(shown.class, FailureClass::OperatorMustAct);
         }
         for finding in [
-            Finding::ClockSkew { seconds: -301, grave: true },
-            Finding::DiskLow { path: "/x".to_owned(), free: 5 << 20, files: 9, grave: false },
+            Finding::ClockSkew {
+                seconds: -301,
+                grave: true,
+            },
+            Finding::DiskLow {
+                path: "/x".to_owned(),
+                free: 5 << 20,
+                files: 9,
+                grave: false,
+            },
             Finding::CertificateEnds { days: 13 },
             Finding::CertificateUnchecked,
             Finding::NoSentFolder,
@@ -377,7 +385,11 @@ mod tests {
             assert!(codes.insert(shown.code), "{}", shown.code);
             assert!(!shown.next.is_empty() && !shown.why.is_empty());
         }
-        let behind = Finding::ClockSkew { seconds: -301, grave: true }.explain(&context);
+        let behind = Finding::ClockSkew {
+            seconds: -301,
+            grave: true,
+        }
+        .explain(&context);
         assert!(behind.what.contains("5 minutes behind"), "{}", behind.what);
     }
 }

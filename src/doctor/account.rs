@@ -45,10 +45,9 @@ pub(super) async fn examine(
             Proof::Is(imap::Secret::AccessToken(token)),
             Proof::Is(smtp::Secret::AccessToken(token)),
         ),
-        (Authentication::Modern { .. }, None) => (
-            Proof::Lacks(Item::Token),
-            Proof::Lacks(Item::Token),
-        ),
+        (Authentication::Modern { .. }, None) => {
+            (Proof::Lacks(Item::Token), Proof::Lacks(Item::Token))
+        }
     };
     let rest = incoming::rests(patient.lanes.as_ref(), parts.clock.now());
     let seen_in = match (imap_known, rest) {
@@ -63,9 +62,7 @@ pub(super) async fn examine(
             }
             Incoming::NotTried
         }
-        (true, None) => {
-            incoming::examine(&mut course, parts, account, proofs.0, &by_imap).await
-        }
+        (true, None) => incoming::examine(&mut course, parts, account, proofs.0, &by_imap).await,
     };
     let seen_out = if smtp_known {
         outgoing::examine(&mut course, parts, account, proofs.1, &by_smtp).await
@@ -114,9 +111,7 @@ async fn name(
     course.begin();
     let work = parts.net.locate(&server.host);
     let (known, found) = match limited(parts.settings.check, context, work).await {
-        Ok(Ok(found)) => {
-            (true, Found::ok(judge::place(&server.host, &found)))
-        }
+        Ok(Ok(found)) => (true, Found::ok(judge::place(&server.host, &found))),
         Ok(Err(error)) => {
             let failure = match context.lane {
                 Some(LaneName::Outbound) => Failure::Smtp(error.into()),

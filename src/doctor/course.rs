@@ -68,11 +68,7 @@ impl Found {
     }
 
     /// A finding; `detail` is what was seen, or nothing: then the diagnosis's first sentence.
-    pub(super) fn of(
-        verdict: Verdict,
-        detail: impl Into<String>,
-        diagnosis: Diagnosis,
-    ) -> Self {
+    pub(super) fn of(verdict: Verdict, detail: impl Into<String>, diagnosis: Diagnosis) -> Self {
         let detail: String = detail.into();
         Self {
             verdict,

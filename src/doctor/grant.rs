@@ -52,7 +52,12 @@ pub(super) async fn examine(
     // Where no person signs in, the first token makes the grant.
     let by_itself = provider.entered.access == Access::Application;
     if by_itself && grant.is_none() {
-        course.note(Item::Grant, Found::ok(format!("cloud provider {name} needs no person"))).await;
+        course
+            .note(
+                Item::Grant,
+                Found::ok(format!("cloud provider {name} needs no person")),
+            )
+            .await;
         let token = note_token(course, parts, provider.id, wish, context).await;
         return Given {
             token,
@@ -76,7 +81,12 @@ pub(super) async fn examine(
             missing: Some(scopes(course, &provider, &grant, context).await),
         };
     }
-    course.note(Item::Grant, Found::ok(format!("cloud provider {name} is signed in"))).await;
+    course
+        .note(
+            Item::Grant,
+            Found::ok(format!("cloud provider {name} is signed in")),
+        )
+        .await;
     if !by_itself {
         identity(course, account, &grant, context).await;
     }

@@ -56,16 +56,22 @@ pub(super) async fn examine(
             let by_token = matches!(secret, Secret::AccessToken(_));
             let found = refusal(account, by_token, &incoming, error, context);
             course.note(Item::ImapLogin, found).await;
-            course.skip(INSIDE.get(1..).unwrap_or_default(), Item::ImapLogin).await;
+            course
+                .skip(INSIDE.get(1..).unwrap_or_default(), Item::ImapLogin)
+                .await;
             return incoming;
         }
         Err(slow) => {
             course.note(Item::ImapLogin, slow).await;
-            course.skip(INSIDE.get(1..).unwrap_or_default(), Item::ImapLogin).await;
+            course
+                .skip(INSIDE.get(1..).unwrap_or_default(), Item::ImapLogin)
+                .await;
             return Incoming::NotTried;
         }
     };
-    course.note(Item::ImapLogin, Found::ok(format!("as {user}"))).await;
+    course
+        .note(Item::ImapLogin, Found::ok(format!("as {user}")))
+        .await;
     let incoming = open(course, parts, account, &mut session, context).await;
     session.logout().await;
     incoming
@@ -107,7 +113,10 @@ async fn open(
     let detail = if session.can("IDLE") {
         can.join(", ")
     } else {
-        format!("no IDLE: the server is asked at intervals; {}", can.join(", "))
+        format!(
+            "no IDLE: the server is asked at intervals; {}",
+            can.join(", ")
+        )
     };
     course.note(Item::Capabilities, Found::ok(detail)).await;
     let found = match limited(limit, context, session.sent_folder()).await {
@@ -257,10 +266,7 @@ fn words(error: &ImapError) -> Option<(Option<String>, String)> {
 /// Until when the server asked for a rest, if it did.
 pub(super) fn rests(lanes: Option<&Lanes>, now: Timestamp) -> Option<Timestamp> {
     let lane = &lanes?.inbound;
-    let held = matches!(
-        lane.diagnosis.as_ref()?.class,
-        FailureClass::HoldFor(_)
-    );
+    let held = matches!(lane.diagnosis.as_ref()?.class, FailureClass::HoldFor(_));
     lane.retry_at.filter(|until| held && *until > now)
 }
 

@@ -327,7 +327,7 @@ mod tests {
     fn a_clock_is_judged_by_what_is_sure_after_the_time_the_answer_took() {
         let now = Timestamp::from_millis(1_000_000_000);
         for (ahead, took, expected) in [
-            (0, 0, Verdict::Ok),
+            (0_i64, 0, Verdict::Ok),
             (29, 0, Verdict::Ok),
             (31, 0, Verdict::Warning),
             (-31, 0, Verdict::Warning),
@@ -345,7 +345,7 @@ mod tests {
             let (verdict, _, finding) = clock(now, theirs);
             assert_eq!(verdict, expected, "{ahead} {took}");
             if let Some(Finding::ClockSkew { seconds, .. }) = finding {
-                assert_eq!(seconds.signum(), i64::from(ahead).signum(), "{ahead}");
+                assert_eq!(seconds.signum(), ahead.signum(), "{ahead}");
             }
         }
     }
@@ -374,9 +374,21 @@ mod tests {
             (format!("https://motion.test/{path}"), None, Verdict::Ok),
             (format!("http://127.0.0.1:9380/{path}"), public, Verdict::Ok),
             (format!("http://localhost:9380/{path}"), None, Verdict::Ok),
-            (format!("https://other.test/{path}"), public, Verdict::Warning),
-            (format!("http://motion.test/{path}"), public, Verdict::Warning),
-            ("https://motion.test/callback".to_owned(), public, Verdict::Warning),
+            (
+                format!("https://other.test/{path}"),
+                public,
+                Verdict::Warning,
+            ),
+            (
+                format!("http://motion.test/{path}"),
+                public,
+                Verdict::Warning,
+            ),
+            (
+                "https://motion.test/callback".to_owned(),
+                public,
+                Verdict::Warning,
+            ),
             ("motion.test".to_owned(), None, Verdict::Warning),
         ] {
             assert_eq!(redirect("P", &uri, public).0, expected, "{uri} {public:?}");
@@ -392,7 +404,11 @@ mod tests {
             (1, 0, hours(1), Verdict::Warning),
             (0, 2, None, Verdict::Warning),
         ] {
-            assert_eq!(queue(waiting, in_doubt, oldest).0, expected, "{waiting} {oldest:?}");
+            assert_eq!(
+                queue(waiting, in_doubt, oldest).0,
+                expected,
+                "{waiting} {oldest:?}"
+            );
         }
     }
 
@@ -411,7 +427,10 @@ mod tests {
         assert_eq!(imap_stage(&ImapError::Dial(tls())), Stage::Tls);
         assert_eq!(smtp_stage(&SmtpError::Dial(tls())), Stage::Tls);
         assert_eq!(imap_stage(&silent(DialStep::Tls).into()), Stage::Tls);
-        assert_eq!(imap_stage(&silent(DialStep::Connect).into()), Stage::Connect);
+        assert_eq!(
+            imap_stage(&silent(DialStep::Connect).into()),
+            Stage::Connect
+        );
         assert_eq!(smtp_stage(&SmtpError::StartTlsMissing), Stage::Tls);
         let step = |during| ImapError::TimedOut { during };
         assert_eq!(imap_stage(&step(imap::Step::StartTls)), Stage::Tls);

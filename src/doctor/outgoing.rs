@@ -38,7 +38,9 @@ pub(super) async fn examine(
     let limit = parts.settings.check;
     let outgoing = match limited(limit, context, line.login(&Login { user, secret })).await {
         Ok(Ok(())) => {
-            course.note(Item::SmtpLogin, Found::ok(format!("as {user}"))).await;
+            course
+                .note(Item::SmtpLogin, Found::ok(format!("as {user}")))
+                .await;
             let sender_refused = sender(course, parts, account, &mut line, context).await;
             Outgoing::LoggedIn { sender_refused }
         }
@@ -60,7 +62,10 @@ pub(super) async fn examine(
 
 fn refused(account: &Account, error: SmtpError, context: &Context) -> (Found, Outgoing) {
     let SmtpError::AuthenticationRefused { reply, .. } = &error else {
-        return (Found::failed(&Failure::Smtp(error), context), Outgoing::NotTried);
+        return (
+            Found::failed(&Failure::Smtp(error), context),
+            Outgoing::NotTried,
+        );
     };
     let said = reply.to_string();
     let right = rights::of_smtp_login(&said).filter(|_| account.provider().is_some());

@@ -67,7 +67,9 @@ pub(super) enum Outgoing {
     /// The login was refused; code, enhanced code and words in one.
     LoginRefused(String),
     /// Logged in; what MAIL FROM was answered, where it was refused.
-    LoggedIn { sender_refused: Option<String> },
+    LoggedIn {
+        sender_refused: Option<String>,
+    },
 }
 
 /// All that was seen.
@@ -226,13 +228,25 @@ mod tests {
             (true, open(None, not_connected), Some(Right::FullAccess)),
             (false, open(None, not_connected), Some(Right::ImapEnabled)),
             (true, open(Some("NOPERM"), "no"), Some(Right::FullAccess)),
-            (true, open(Some("NONEXISTENT"), "no"), Some(Right::FullAccess)),
-            (true, open(None, "Permission denied"), Some(Right::FullAccess)),
+            (
+                true,
+                open(Some("NONEXISTENT"), "no"),
+                Some(Right::FullAccess),
+            ),
+            (
+                true,
+                open(None, "Permission denied"),
+                Some(Right::FullAccess),
+            ),
             (true, open(None, "Server Unavailable. 15"), None),
             (true, login("AUTHENTICATE failed."), Some(Right::FullAccess)),
             (false, login("AUTHENTICATE failed."), None),
         ] {
-            assert_eq!(of_imap(shared, &incoming), expected, "{shared} {incoming:?}");
+            assert_eq!(
+                of_imap(shared, &incoming),
+                expected,
+                "{shared} {incoming:?}"
+            );
         }
     }
 
@@ -272,15 +286,27 @@ mod tests {
             assert_eq!(of_smtp_login(text), expected, "{text}");
         }
         for (text, expected) in [
-            ("550 5.7.60 SMTP; Client does not have permissions to send as this sender", true),
+            (
+                "550 5.7.60 SMTP; Client does not have permissions to send as this sender",
+                true,
+            ),
             (
                 "554 5.2.0 STOREDRV.Submission.Exception:SendAsDeniedException.MapiExceptionSendAsDenied; Failed to process message",
                 true,
             ),
-            ("554 5.2.252 SendAsDenied; a@x not allowed to send as b@y; STOREDRV", true),
-            ("553 5.7.1 <a@x>: Sender address rejected: not owned by user b@x", true),
+            (
+                "554 5.2.252 SendAsDenied; a@x not allowed to send as b@y; STOREDRV",
+                true,
+            ),
+            (
+                "553 5.7.1 <a@x>: Sender address rejected: not owned by user b@x",
+                true,
+            ),
             ("550 5.1.1 no such user", false),
-            ("554 5.2.0 STOREDRV.Submission.Exception:SubmissionQuotaExceededException", false),
+            (
+                "554 5.2.0 STOREDRV.Submission.Exception:SubmissionQuotaExceededException",
+                false,
+            ),
         ] {
             assert_eq!(denies_send_as(text), expected, "{text}");
         }
@@ -289,7 +315,9 @@ mod tests {
     #[test]
     fn the_report_says_of_each_right_what_was_proven_and_what_was_not() {
         use Standing::{Missing, NotNeeded, NotProven, NotTested, Proven, Suspected};
-        let logged_in = Outgoing::LoggedIn { sender_refused: None };
+        let logged_in = Outgoing::LoggedIn {
+            sender_refused: None,
+        };
         let not_connected =
             Incoming::OpenRefused(None, "User is authenticated but not connected.".to_owned());
         let check = |evidence: &Evidence, expected: [Standing; 5], what: &str| {
@@ -308,19 +336,39 @@ mod tests {
         let own = evidence(false, Incoming::Opened, logged_in.clone());
         check(&own, [NotNeeded, NotNeeded, Proven, Proven, Proven], "own");
         let closed = evidence(true, not_connected.clone(), logged_in.clone());
-        check(&closed, [Missing, NotProven, Proven, Suspected, Proven], "closed");
+        check(
+            &closed,
+            [Missing, NotProven, Proven, Suspected, Proven],
+            "closed",
+        );
         let off = evidence(false, not_connected, logged_in.clone());
-        check(&off, [NotNeeded, NotNeeded, Proven, Missing, Proven], "imap off");
+        check(
+            &off,
+            [NotNeeded, NotNeeded, Proven, Missing, Proven],
+            "imap off",
+        );
         let mut denied = well.clone();
         denied.refusals = vec!["550 5.7.60 Client does not have permissions".to_owned()];
-        check(&denied, [Proven, Missing, Proven, Proven, Proven], "denied before");
+        check(
+            &denied,
+            [Proven, Missing, Proven, Proven, Proven],
+            "denied before",
+        );
         let mut poor = evidence(true, Incoming::NotTried, Outgoing::NotTried);
         poor.scopes = Some(vec!["SMTP.Send".to_owned()]);
-        check(&poor, [NotTested, NotTested, NotTested, NotTested, Missing], "consent");
+        check(
+            &poor,
+            [NotTested, NotTested, NotTested, NotTested, Missing],
+            "consent",
+        );
         poor.scopes = None;
         check(&poor, [NotTested; 5], "nothing");
         let refused = Outgoing::LoginRefused("535 5.7.139 no".to_owned());
         let switched = evidence(true, Incoming::LoginRefused("no".to_owned()), refused);
-        check(&switched, [Suspected, NotTested, Missing, Suspected, Proven], "both");
+        check(
+            &switched,
+            [Suspected, NotTested, Missing, Suspected, Proven],
+            "both",
+        );
     }
 }

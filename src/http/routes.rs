@@ -13,8 +13,8 @@ use axum::{
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::{
-    Desk, accounts, callback, contacts, doctor, guard, messages, outbox, problem::ApiError, providers,
-    status,
+    Desk, accounts, callback, contacts, doctor, guard, messages, outbox, problem::ApiError,
+    providers, status,
 };
 
 /// The largest body of most routes.

@@ -67,7 +67,10 @@ fn certificate(der: &[u8]) -> Option<Certificate> {
     let names = x509.subject_alt_names();
     Some(Certificate {
         subject: name(x509.subject_name(), &[Nid::COMMONNAME]),
-        issuer: name(x509.issuer_name(), &[Nid::ORGANIZATIONNAME, Nid::COMMONNAME]),
+        issuer: name(
+            x509.issuer_name(),
+            &[Nid::ORGANIZATIONNAME, Nid::COMMONNAME],
+        ),
         names: names
             .iter()
             .flatten()
@@ -84,13 +87,13 @@ fn certificate(der: &[u8]) -> Option<Certificate> {
 fn name(name: &X509NameRef, wanted: &[Nid]) -> String {
     let part = |nid: &Nid| {
         let entry = name.entries_by_nid(*nid).next()?;
-        Some(entry.data().to_string().ok()?)
+        entry.data().to_string().ok()
     };
     let mut parts: Vec<String> = wanted.iter().filter_map(part).collect();
     if parts.is_empty() {
         parts = name
             .entries()
-            .filter_map(|entry| Some(entry.data().to_string().ok()?))
+            .filter_map(|entry| entry.data().to_string().ok())
             .collect();
     }
     parts.dedup();
@@ -217,7 +220,11 @@ impl Octets<'_> {
     fn number(&mut self, octets: usize) -> Option<usize> {
         let (number, rest) = self.0.split_at_checked(octets)?;
         self.0 = rest;
-        Some(number.iter().fold(0, |sum, octet| sum << 8 | usize::from(*octet)))
+        Some(
+            number
+                .iter()
+                .fold(0, |sum, octet| sum << 8 | usize::from(*octet)),
+        )
     }
 
     fn skip(&mut self, octets: usize) -> Option<()> {
@@ -243,7 +250,10 @@ mod tests {
         let share = [0, 51, 0, 3, 1, 2, 3];
         let chosen = [0, 43, 0, 2, 3, 4];
         for (octets, expected) in [
-            (hello(3, &[share.as_slice(), &chosen].concat()), Some("TLS 1.3")),
+            (
+                hello(3, &[share.as_slice(), &chosen].concat()),
+                Some("TLS 1.3"),
+            ),
             (hello(3, &chosen), Some("TLS 1.3")),
             (hello(3, &share), Some("TLS 1.2")),
             (hello(3, &[]), Some("TLS 1.2")),

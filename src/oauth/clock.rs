@@ -53,7 +53,8 @@ mod tests {
 
     use super::*;
     use crate::oauth::{
-        Settings, endpoints::example_provider,
+        Settings,
+        endpoints::example_provider,
         scripted::{Platform, Reply},
     };
 

@@ -63,7 +63,10 @@ pub(super) async fn send(
 }
 
 /// The headers of whatever is answered to HEAD. Bounded by the client's timeout.
-pub(super) async fn headers(http: &reqwest::Client, url: url::Url) -> Result<HeaderMap, OauthError> {
+pub(super) async fn headers(
+    http: &reqwest::Client,
+    url: url::Url,
+) -> Result<HeaderMap, OauthError> {
     let answer = http.head(url).send().await.map_err(unreachable)?;
     Ok(answer.headers().clone())
 }

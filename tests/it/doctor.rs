@@ -43,7 +43,10 @@ fn cause(report: &Value, id: &str, code: &str) {
         .expect("the check");
     assert_eq!(check["code"], code, "{check:#}");
     for words in ["what", "why", "next"] {
-        assert!(check[words].as_str().is_some_and(|text| !text.is_empty()), "{check:#}");
+        assert!(
+            check[words].as_str().is_some_and(|text| !text.is_empty()),
+            "{check:#}"
+        );
     }
     assert_eq!(report["verdict"], "failed");
 }
@@ -73,27 +76,46 @@ async fn healthy_accounts_are_all_ok_and_the_lines_come_aligned() {
     let output = daemon.cli(&["doctor"]);
     let shown = text(&output);
     assert_eq!(output.status.code(), Some(0), "{shown}");
-    let lines: Vec<&str> = shown.lines().filter(|line| line.starts_with("ok    ")).collect();
+    let lines: Vec<&str> = shown
+        .lines()
+        .filter(|line| line.starts_with("ok    "))
+        .collect();
     assert!(lines.len() > 30, "{shown}");
     for bad in ["FAIL", "warn", "skip"] {
         assert!(!shown.lines().any(|line| line.starts_with(bad)), "{shown}");
     }
-    assert!(shown.contains("ok    service  Database              MariaDB "), "{shown}");
-    assert!(shown.contains("ok    WELL     IMAP login            as "), "{shown}");
-    assert!(shown.contains("ok    TEAM     IMAP certificate      TLS 1.3, certificate of "), "{shown}");
+    assert!(
+        shown.contains("ok    service  Database              MariaDB "),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("ok    WELL     IMAP login            as "),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("ok    TEAM     IMAP certificate      TLS 1.3, certificate of "),
+        "{shown}"
+    );
     assert!(
         shown.contains(
             "Rights of TEAM: consent proven, IMAP enabled proven, FullAccess proven, SMTP AUTH proven, SendAs not proven"
         ),
         "{shown}"
     );
-    assert!(shown.contains(" 0 warnings, 0 failed, 0 skipped."), "{shown}");
+    assert!(
+        shown.contains(" 0 warnings, 0 failed, 0 skipped."),
+        "{shown}"
+    );
     // By API, one account alone; and nothing was taken, sent or asked of the platform for it.
     let report = daemon
         .api
         .post(&format!("/api/mail/accounts/{team}/doctor"), &json!({}))
         .await;
-    assert_eq!((&report["account"], &report["verdict"]), (&json!("TEAM"), &json!("ok")), "{report:#}");
+    assert_eq!(
+        (&report["account"], &report["verdict"]),
+        (&json!("TEAM"), &json!("ok")),
+        "{report:#}"
+    );
     assert_eq!(report["cause"], Value::Null);
     assert!(daemon.api.rows("/api/mail/outbox").await.is_empty());
 }
@@ -136,13 +158,26 @@ async fn the_first_failed_line_names_what_is_wrong() {
     assert_eq!(rights["fullAccess"], "suspected", "{rights}");
     assert_eq!(rights["smtpAuth"], "proven", "{rights}");
     let shown = text(&daemon.cli(&["doctor", "SHARE"]));
-    assert!(shown.contains("First failure of SHARE: IMAP login."), "{shown}");
-    assert!(shown.contains("      next  An Exchange administrator runs: Add-MailboxPermission"), "{shown}");
-    assert!(shown.contains("skip  SHARE    Mailbox               IMAP login failed"), "{shown}");
+    assert!(
+        shown.contains("First failure of SHARE: IMAP login."),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("      next  An Exchange administrator runs: Add-MailboxPermission"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("skip  SHARE    Mailbox               IMAP login failed"),
+        "{shown}"
+    );
 
     let nobody = daemon.cli(&["doctor", "NONE"]);
     assert_eq!(nobody.status.code(), Some(1));
-    assert!(text(&nobody).contains("There is no such account. (not_found)"), "{}", text(&nobody));
+    assert!(
+        text(&nobody).contains("There is no such account. (not_found)"),
+        "{}",
+        text(&nobody)
+    );
 }
 
 /// A platform that takes a sign-in back, and one that refuses the person: the first ends the grant, the second
@@ -154,27 +189,43 @@ async fn a_grant_that_was_revoked_and_a_person_who_was_disabled_are_the_cause() 
     for (key, action, id) in [("GONE", "revoke", "grant"), ("OFF", "disable", "token")] {
         let user = daemon.lab.fresh_mailbox("gone");
         let (provider, _) = daemon.add_provider(&user, 5).await;
-        let more = json!({"authentication": "modern", "CloudProviderId": provider, "username": user});
+        let more =
+            json!({"authentication": "modern", "CloudProviderId": provider, "username": user});
         let body = daemon.account_body(list, key, &user, more);
         daemon.api.post("/api/mail/accounts", &body).await;
         let (report, _) = examine(&daemon, key);
         assert_eq!(report["accounts"][0]["cause"], Value::Null, "{report:#}");
         daemon.lab.control(&format!("{action}?user={user}")).await;
-        eventually("the platform's refusal is the cause", Duration::from_secs(30), || async {
-            let (report, exit) = examine(&daemon, key);
-            let account = &report["accounts"][0];
-            if account["cause"] == id && exit == 1 {
-                Ok(())
-            } else {
-                Err(format!("{account:#}"))
-            }
-        })
+        eventually(
+            "the platform's refusal is the cause",
+            Duration::from_secs(30),
+            || async {
+                let (report, exit) = examine(&daemon, key);
+                let account = &report["accounts"][0];
+                if account["cause"] == id && exit == 1 {
+                    Ok(())
+                } else {
+                    Err(format!("{account:#}"))
+                }
+            },
+        )
         .await;
         let (report, _) = examine(&daemon, key);
-        let all = report["accounts"][0]["checks"].as_array().expect("checks").clone();
+        let all = report["accounts"][0]["checks"]
+            .as_array()
+            .expect("checks")
+            .clone();
         let check = |id: &str| all.iter().find(|check| check["id"] == id).expect("check");
-        assert!(check(id)["next"].as_str().is_some_and(|next| !next.is_empty()));
-        assert_eq!(check("imap_tls")["verdict"], "ok", "the servers are examined all the same");
+        assert!(
+            check(id)["next"]
+                .as_str()
+                .is_some_and(|next| !next.is_empty())
+        );
+        assert_eq!(
+            check("imap_tls")["verdict"],
+            "ok",
+            "the servers are examined all the same"
+        );
         assert_eq!(check("imap_login")["verdict"], "skipped");
     }
 }
@@ -203,9 +254,12 @@ async fn the_support_bundle_holds_what_helps_and_no_planted_secret() {
     let account = daemon.add_password_account(list, "BUND", &mailbox).await;
     daemon.wait_lane(account, "inbound", "ready").await;
     // A password that is refused, a client secret that is never used, a mail from and one to strangers.
-    let wrong = json!({"authentication": "password", "username": mailbox, "password": "canary-password"});
+    let wrong =
+        json!({"authentication": "password", "username": mailbox, "password": "canary-password"});
     let body = daemon.account_body(list, "BAD", &mailbox, wrong);
-    let bad = daemon.api.post("/api/mail/accounts", &body).await["id"].as_i64().expect("id");
+    let bad = daemon.api.post("/api/mail/accounts", &body).await["id"]
+        .as_i64()
+        .expect("id");
     daemon
         .api
         .post("/api/cloudProviders", &json!({
@@ -214,25 +268,45 @@ async fn the_support_bundle_holds_what_helps_and_no_planted_secret() {
             "authority": daemon.lab.get("AUTHORITY"),
         }))
         .await;
-    let raw = mail::plain_mail("canary-stranger@customer.example", &mailbox, "canary-id@x.example", "canary-subject", "canary-body");
+    let raw = mail::plain_mail(
+        "canary-stranger@customer.example",
+        &mailbox,
+        "canary-id@x.example",
+        "canary-subject",
+        "canary-body",
+    );
     let mut lmtp = mail::Lmtp::open(&daemon.lab).await;
-    lmtp.deliver("canary-stranger@customer.example", &mailbox, &raw).await;
+    lmtp.deliver("canary-stranger@customer.example", &mailbox, &raw)
+        .await;
     daemon
         .api
         .post("/api/mail/outbox", &json!({
             "AccountId": account, "to": ["canary-stranger@elsewhere.example"], "subject": "canary-subject", "text": "canary-body",
         }))
         .await;
-    eventually("the mail is in and the other is out", Duration::from_secs(20), || async {
-        let taken = daemon.api.get(&format!("/api/mail/messages?AccountId={account}")).await["count"].clone();
-        let queue = daemon.api.get(&format!("/api/mail/accounts/{account}")).await["queue"].clone();
-        let open = queue["queued"].as_i64().unwrap_or(1) + queue["claimed"].as_i64().unwrap_or(1);
-        if taken == 1 && open == 0 {
-            Ok(())
-        } else {
-            Err(format!("{taken} {queue}"))
-        }
-    })
+    eventually(
+        "the mail is in and the other is out",
+        Duration::from_secs(20),
+        || async {
+            let taken = daemon
+                .api
+                .get(&format!("/api/mail/messages?AccountId={account}"))
+                .await["count"]
+                .clone();
+            let queue = daemon
+                .api
+                .get(&format!("/api/mail/accounts/{account}"))
+                .await["queue"]
+                .clone();
+            let open =
+                queue["queued"].as_i64().unwrap_or(1) + queue["claimed"].as_i64().unwrap_or(1);
+            if taken == 1 && open == 0 {
+                Ok(())
+            } else {
+                Err(format!("{taken} {queue}"))
+            }
+        },
+    )
     .await;
     daemon.wait_lane(bad, "inbound", "parked").await;
 
@@ -242,22 +316,54 @@ async fn the_support_bundle_holds_what_helps_and_no_planted_secret() {
     let arguments = ["doctor", "--env-file", &env_file, "--bundle", &name];
     let output = daemon.cli(&arguments);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
-    let mode = std::fs::metadata(&file).expect("the bundle").permissions().mode();
+    let mode = std::fs::metadata(&file)
+        .expect("the bundle")
+        .permissions()
+        .mode();
     assert_eq!(mode & 0o777, 0o600);
     let files = opened(&file);
     let root = "motion-email-support";
-    for wanted in ["README.txt", "report.json", "status.json", "outbox.json", "settings.txt", "system.json", "log/combined.log", "log/error.log", "missing.txt"] {
+    for wanted in [
+        "README.txt",
+        "report.json",
+        "status.json",
+        "outbox.json",
+        "settings.txt",
+        "system.json",
+        "log/combined.log",
+        "log/error.log",
+        "missing.txt",
+    ] {
         let text = files.get(&format!("{root}/{wanted}"));
-        assert!(text.is_some_and(|text| !text.is_empty()), "{wanted} in {:?}", files.keys());
+        assert!(
+            text.is_some_and(|text| !text.is_empty()),
+            "{wanted} in {:?}",
+            files.keys()
+        );
     }
     let of = |name: &str| files[&format!("{root}/{name}")].as_str();
-    assert!(of("settings.txt").contains("XC_EMAIL_DATABASE_URL=(set, not shown)  # "), "{}", of("settings.txt"));
-    assert!(of("settings.txt").contains("XC_DEBUG_LEVEL=DEBUG  # "), "{}", of("settings.txt"));
+    assert!(
+        of("settings.txt").contains("XC_EMAIL_DATABASE_URL=(set, not shown)  # "),
+        "{}",
+        of("settings.txt")
+    );
+    assert!(
+        of("settings.txt").contains("XC_DEBUG_LEVEL=DEBUG  # "),
+        "{}",
+        of("settings.txt")
+    );
     assert!(of("report.json").contains("imap_password_refused"));
-    assert!(of("status.json").contains(&mailbox), "an account's own address stays");
+    assert!(
+        of("status.json").contains(&mailbox),
+        "an account's own address stays"
+    );
     assert!(of("log/combined.log").contains("motion-email is ready"));
     assert!(of("outbox.json").contains("\"BUND\""));
-    let mut secrets = vec!["canary".to_owned(), daemon.lab.get("LAB_PASSWORD").to_owned(), daemon.lab.get("MARIADB_PASSWORD").to_owned()];
+    let mut secrets = vec![
+        "canary".to_owned(),
+        daemon.lab.get("LAB_PASSWORD").to_owned(),
+        daemon.lab.get("MARIADB_PASSWORD").to_owned(),
+    ];
     let key = std::fs::read(daemon.path("data").join("key")).unwrap_or_default();
     let key = String::from_utf8_lossy(&key).trim().to_owned();
     if !key.is_empty() {
@@ -270,10 +376,21 @@ async fn the_support_bundle_holds_what_helps_and_no_planted_secret() {
         }
     }
     // The shown report has none of them either.
-    assert!(!text(&output).contains("canary-password"), "{}", text(&output));
+    assert!(
+        !text(&output).contains("canary-password"),
+        "{}",
+        text(&output)
+    );
     let again = daemon.cli(&arguments);
     assert!(text(&again).contains("exists already"), "{}", text(&again));
-    let forced = daemon.cli(&["doctor", "--env-file", &env_file, "--bundle", &name, "--force"]);
+    let forced = daemon.cli(&[
+        "doctor",
+        "--env-file",
+        &env_file,
+        "--bundle",
+        &name,
+        "--force",
+    ]);
     assert_eq!(forced.status.code(), Some(1), "{}", text(&forced));
 }
 
@@ -290,9 +407,18 @@ async fn without_a_daemon_the_rest_is_checked_and_bundled() {
         .expect("the command line runs");
     let shown = text(&output);
     assert_eq!(output.status.code(), Some(69), "{shown}");
-    assert!(shown.starts_with("FAIL  Daemon                The daemon does not answer on "), "{shown}");
-    assert!(shown.contains("      next  Is it running? systemctl status motion-email"), "{shown}");
-    assert!(shown.contains("ok    Database              good"), "{shown}");
+    assert!(
+        shown.starts_with("FAIL  Daemon                The daemon does not answer on "),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("      next  Is it running? systemctl status motion-email"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("ok    Database              good"),
+        "{shown}"
+    );
     let files = opened(&file);
     let missing = &files["motion-email-support/missing.txt"];
     assert!(missing.contains("the daemon does not answer"), "{missing}");

@@ -4,13 +4,13 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use chrono::Local;
 use serde_json::{Value, json};
 
 use super::{Parts, redact::Redactor};
 use crate::cli::client::Client;
 use crate::cli::failure::Failure;
 use crate::cli::show::{rows, text_at};
+use crate::model::{Clock as _, SystemClock};
 use crate::{config, logs};
 
 /// Lines of each log.
@@ -30,7 +30,11 @@ pub(in crate::cli) async fn ask(client: &Client, parts: &mut Parts) {
         }
     };
     let redactor = Redactor::of_status(&status);
-    let accounts = status.get("accounts").map(rows).unwrap_or_default().to_vec();
+    let accounts = status
+        .get("accounts")
+        .map(rows)
+        .unwrap_or_default()
+        .to_vec();
     let queues: serde_json::Map<String, Value> = accounts
         .iter()
         .filter_map(|account| Some((text_at(account, "/key")?, account.get("queue")?.clone())))
@@ -66,7 +70,10 @@ pub(super) fn local(parts: &mut Parts) {
     if !parts.status.is_null() {
         parts.add("status.json", pretty(&redactor.json(&parts.status)));
     } else if parts.missing.is_empty() {
-        parts.lacks("status.json, outbox.json, transcript", "the daemon does not answer");
+        parts.lacks(
+            "status.json, outbox.json, transcript",
+            "the daemon does not answer",
+        );
     }
     parts.add("report.json", pretty(&redactor.json(&parts.report)));
     let settings: Vec<String> = config::shown(&parts.sources)
@@ -95,7 +102,9 @@ fn system(logs: &Path) -> Value {
     let zone = fs::read_link("/etc/localtime").ok();
     let distribution = fs::read_to_string("/etc/os-release").ok();
     let distribution = distribution.as_deref().and_then(|file| {
-        let line = file.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
+        let line = file
+            .lines()
+            .find_map(|line| line.strip_prefix("PRETTY_NAME="));
         line.map(|name| name.trim_matches('"').to_owned())
     });
     let room = rustix::fs::statvfs(logs).ok().map(|room| {
@@ -111,7 +120,7 @@ fn system(logs: &Path) -> Value {
         "kernel": format!("{} {} {}", text(machine.sysname()), text(machine.release()), text(machine.machine())),
         "distribution": distribution,
         "timeZone": zone.map(|path| path.display().to_string()),
-        "localTime": Local::now().to_rfc3339(),
+        "time": SystemClock.now().rfc3339(),
         "logDisk": room,
     })
 }
@@ -120,7 +129,12 @@ fn system(logs: &Path) -> Value {
 fn last_lines(dir: &Path, kind: &str) -> io::Result<String> {
     let mut found: Vec<_> = fs::read_dir(dir)?
         .flatten()
-        .filter_map(|entry| Some((logs::date_of(kind, entry.file_name().to_str()?)?, entry.path())))
+        .filter_map(|entry| {
+            Some((
+                logs::date_of(kind, entry.file_name().to_str()?)?,
+                entry.path(),
+            ))
+        })
         .collect();
     found.sort();
     let mut lines: Vec<String> = Vec::new();
@@ -182,7 +196,10 @@ mod tests {
         fs::write(&path, text).unwrap();
         let text = last_lines(dir.path(), logs::ERROR).unwrap();
         assert!(text.len() as u64 <= BYTES);
-        assert!(text.lines().all(|line| line.ends_with('x') && line.len() > 10_000));
+        assert!(
+            text.lines()
+                .all(|line| line.ends_with('x') && line.len() > 10_000)
+        );
         assert!(text.lines().last().unwrap().starts_with("599 "));
     }
 }

@@ -166,7 +166,8 @@ mod tests {
         write(&file, true, parts()).unwrap();
         let names: Vec<_> = fs::read_dir(dir.path()).unwrap().flatten().collect();
         assert_eq!(names.len(), 1, "nothing is left beside it: {names:?}");
-        let mut tar = tar::Archive::new(flate2::read::GzDecoder::new(fs::File::open(&file).unwrap()));
+        let mut tar =
+            tar::Archive::new(flate2::read::GzDecoder::new(fs::File::open(&file).unwrap()));
         let mut readme = String::new();
         let mut first = tar.entries().unwrap().next().unwrap().unwrap();
         first.read_to_string(&mut readme).unwrap();

@@ -123,7 +123,9 @@ impl Redactor {
         // `user:password@host` of an address with a password in it, and a mailbox.
         match word.rsplit_once('@') {
             Some((local, domain)) if !local.is_empty() && !domain.is_empty() => {
-                let bare = word.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
+                let bare = word
+                    .trim_matches(|c: char| !c.is_alphanumeric())
+                    .to_lowercase();
                 if self.own.contains(&bare) {
                     word.to_owned()
                 } else {
@@ -143,7 +145,10 @@ fn is_secret(name: &str) -> bool {
     if parameter.is_some_and(|name| name == "code" || name == "state") {
         return true;
     }
-    let last = name.rsplit(['.', '&', '?', '_', '-']).next().unwrap_or(name);
+    let last = name
+        .rsplit(['.', '&', '?', '_', '-'])
+        .next()
+        .unwrap_or(name);
     let whole = parameter.unwrap_or(name);
     SECRET_NAMES
         .iter()
@@ -186,22 +191,37 @@ mod tests {
             ("synced account=SUPP1 new=3", "synced account=SUPP1 new=3"),
             ("as desk@lab.test", "as desk@lab.test"),
             ("user=andrea@lab.test", "user=andrea@lab.test"),
-            ("RCPT TO:<casey@customer.test>", "RCPT TO:<***@customer.test>"),
+            (
+                "RCPT TO:<casey@customer.test>",
+                "RCPT TO:<***@customer.test>",
+            ),
             ("to=casey@customer.test,", "to=***@customer.test,"),
             ("'casey.o@customer.test'", "***@customer.test'"),
-            ("mysql://mail:canary@db.test/mail", "mysql://***@db.test/mail"),
+            (
+                "mysql://mail:canary@db.test/mail",
+                "mysql://***@db.test/mail",
+            ),
             ("password=canary x", "password=*** x"),
             ("/callback?code=canary&x=1", "/callback?code=***"),
             ("/callback?x=1&code=canary", "/callback?x=1&code=***"),
-            ("parked code=imap_password_refused", "parked code=imap_password_refused"),
+            (
+                "parked code=imap_password_refused",
+                "parked code=imap_password_refused",
+            ),
             ("new_client_secret=canary", "new_client_secret=***"),
-            ("Authorization: Bearer canary end", "Authorization: Bearer *** end"),
+            (
+                "Authorization: Bearer canary end",
+                "Authorization: Bearer *** end",
+            ),
             ("auth=Bearer canary", "auth=Bearer ***"),
             ("token eyJhbGciOiJub25lIn0.eyJ4IjoxfQ.sig", "token ***"),
             ("Subject: canary words", "Subject: ***"),
             ("x {\"subject\": \"canary\"}", "x {\"subject\": ***"),
             ("imap.lab.test:993 (tls)", "imap.lab.test:993 (tls)"),
-            ("535 5.7.139 https://aka.ms/smtp_auth_disabled", "535 5.7.139 https://aka.ms/smtp_auth_disabled"),
+            (
+                "535 5.7.139 https://aka.ms/smtp_auth_disabled",
+                "535 5.7.139 https://aka.ms/smtp_auth_disabled",
+            ),
         ] {
             assert_eq!(redactor().text(text), expected);
         }

@@ -14,7 +14,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    doctor::{Check, Doctor, Item, Lanes, Parts, Patient, Progress, Report, Settings, Verdict, Wish},
+    doctor::{
+        Check, Doctor, Item, Lanes, Parts, Patient, Progress, Report, Settings, Verdict, Wish,
+    },
     imap,
     model::*,
     net::testing::{self, Authority, Issued},
@@ -73,10 +75,14 @@ impl ImapServer {
                     "* CAPABILITY IMAP4rev1 IDLE UIDPLUS AUTH=PLAIN AUTH=XOAUTH2\r\n{tag} OK done\r\n"
                 ),
                 (None, "EXAMINE") => {
-                    format!("* 7 EXISTS\r\n* OK [UIDVALIDITY 9] ok\r\n{tag} OK [READ-ONLY] done\r\n")
+                    format!(
+                        "* 7 EXISTS\r\n* OK [UIDVALIDITY 9] ok\r\n{tag} OK [READ-ONLY] done\r\n"
+                    )
                 }
                 (None, "LIST") => {
-                    format!("* LIST (\\HasNoChildren \\Sent) \"/\" \"Sent Items\"\r\n{tag} OK done\r\n")
+                    format!(
+                        "* LIST (\\HasNoChildren \\Sent) \"/\" \"Sent Items\"\r\n{tag} OK done\r\n"
+                    )
                 }
                 (None, "LOGOUT") => format!("* BYE bye\r\n{tag} OK done\r\n"),
                 (None, "AUTHENTICATE" | "LOGIN") => format!("{tag} OK done\r\n"),
@@ -111,9 +117,12 @@ pub(super) struct Clinic {
     _home: tempfile::TempDir,
 }
 
+/// Makes the servers' certificate.
+pub(super) type Issue = fn(&Authority) -> Issued;
+
 /// What a clinic may have different.
 pub(super) struct Odd {
-    pub(super) certificate: fn(&Authority) -> Issued,
+    pub(super) certificate: Issue,
     pub(super) scopes: &'static str,
     pub(super) signed_in_as: &'static str,
     pub(super) host: &'static str,
@@ -183,7 +192,10 @@ impl Clinic {
                 (None, Authentication::Password { user, password })
             }
             With::Token(seconds) | With::Shared(seconds) => {
-                let row = store.provider_add(&platform.provider("Contoso"), now).await.unwrap();
+                let row = store
+                    .provider_add(&platform.provider("Contoso"), now)
+                    .await
+                    .unwrap();
                 let tokens = NewTokens {
                     access_token: "canary-access".to_owned().into(),
                     access_expires_at: Timestamp::from_millis(now.millis() + seconds * 1000),
@@ -198,7 +210,11 @@ impl Clinic {
                 let andrea = "andrea@lab.test".to_owned();
                 let authentication = Authentication::Modern {
                     provider: row.id,
-                    user: if shared { "developers@lab.test".to_owned() } else { andrea.clone() },
+                    user: if shared {
+                        "developers@lab.test".to_owned()
+                    } else {
+                        andrea.clone()
+                    },
                     delegate: shared.then_some(andrea),
                 };
                 (Some(row.id), authentication)
@@ -209,7 +225,12 @@ impl Clinic {
         let new = NewAccount {
             name: "Desk".to_owned(),
             key: AccountKey::parse("DESK").unwrap(),
-            address: EmailAddress::parse(if shared { "developers@lab.test" } else { "andrea@lab.test" }).unwrap(),
+            address: EmailAddress::parse(if shared {
+                "developers@lab.test"
+            } else {
+                "andrea@lab.test"
+            })
+            .unwrap(),
             list,
             service: Service::Outlook365,
             authentication,
@@ -237,7 +258,10 @@ impl Clinic {
             clock,
             settings: Arc::new(Settings {
                 imap: imap::Settings::default(),
-                smtp: smtp::Settings { command: answer, ..smtp::Settings::default() },
+                smtp: smtp::Settings {
+                    command: answer,
+                    ..smtp::Settings::default()
+                },
                 check: odd.check,
                 public_url: Some("https://motion.example".to_owned()),
                 directories: vec![("XC_EMAIL_DATA_DIR", home.path().to_owned())],
@@ -275,7 +299,10 @@ impl Clinic {
             .await
             .unwrap();
         let shown = format!("{report:?}");
-        assert!(!shown.contains("canary"), "a secret is in the report: {shown}");
+        assert!(
+            !shown.contains("canary"),
+            "a secret is in the report: {shown}"
+        );
         report
     }
 }
@@ -289,7 +316,9 @@ pub(super) fn of(report: &Report, item: Item) -> &Check {
 /// The first failed check and its code.
 #[track_caller]
 pub(super) fn cause(report: &Report, item: Item, code: &str) {
-    let check = report.cause().unwrap_or_else(|| panic!("nothing failed: {report:#?}"));
+    let check = report
+        .cause()
+        .unwrap_or_else(|| panic!("nothing failed: {report:#?}"));
     let seen = check.diagnosis.as_ref().map(|diagnosis| diagnosis.code);
     assert_eq!((check.item, seen), (item, Some(code)), "{check:#?}");
     assert_eq!(report.verdict(), Verdict::Failed);

@@ -4,7 +4,7 @@ mod clinic;
 
 use std::time::Duration;
 
-use clinic::{Clinic, Odd, With, cause, of, skipped};
+use clinic::{Clinic, Issue, Odd, With, cause, of, skipped};
 use tokio::sync::mpsc;
 
 use super::{Busy, Item, Lanes, Patient, Progress, Standing, Verdict, Wish};
@@ -54,25 +54,51 @@ async fn a_healthy_shared_mailbox_is_well_and_nothing_was_changed_or_sent() {
         Item::SendAs,
         Item::Queue,
     ] {
-        assert_eq!(of(&report, item).verdict, Verdict::Ok, "{:?}", of(&report, item));
+        assert_eq!(
+            of(&report, item).verdict,
+            Verdict::Ok,
+            "{:?}",
+            of(&report, item)
+        );
     }
-    assert!(of(&report, Item::ImapTls).detail.starts_with("TLS 1.2, certificate of localhost"));
+    assert!(
+        of(&report, Item::ImapTls)
+            .detail
+            .starts_with("TLS 1.2, certificate of localhost")
+    );
     assert!(of(&report, Item::Sent).detail.starts_with("Sent Items; "));
-    assert!(of(&report, Item::SendAs).detail.contains("does not prove Send As"));
+    assert!(
+        of(&report, Item::SendAs)
+            .detail
+            .contains("does not prove Send As")
+    );
     let rights = report.rights.unwrap();
     assert_eq!(rights.full_access, Standing::Proven);
     assert_eq!(rights.send_as, Standing::NotProven);
     // A good grant is not refreshed, and the mailbox is opened for reading only.
     assert_eq!(clinic.platform.posts(), 0);
     let commands = clinic.imap.commands.lock().unwrap().clone();
-    assert!(commands.iter().any(|said| said == "EXAMINE \"INBOX\""), "{commands:?}");
-    assert!(!commands.iter().any(|said| said.starts_with("SELECT")), "{commands:?}");
+    assert!(
+        commands.iter().any(|said| said == "EXAMINE \"INBOX\""),
+        "{commands:?}"
+    );
+    assert!(
+        !commands.iter().any(|said| said.starts_with("SELECT")),
+        "{commands:?}"
+    );
     let seen = clinic.smtp.seen();
     assert_eq!(seen.connections, 1);
-    assert!(seen.commands.iter().any(|said| said.starts_with("MAIL FROM:<developers@lab.test>")));
+    assert!(
+        seen.commands
+            .iter()
+            .any(|said| said.starts_with("MAIL FROM:<developers@lab.test>"))
+    );
     assert!(seen.commands.iter().any(|said| said == "RSET"));
     for never in ["RCPT", "DATA"] {
-        assert!(!seen.commands.iter().any(|said| said.starts_with(never)), "{never}");
+        assert!(
+            !seen.commands.iter().any(|said| said.starts_with(never)),
+            "{never}"
+        );
     }
 }
 
@@ -83,11 +109,18 @@ async fn a_password_account_has_no_checks_of_sign_ins() {
     assert_eq!(report.cause(), None);
     assert_eq!(report.rights, None);
     assert!(!report.checks.iter().any(|check| check.item == Item::Token));
-    clinic.imap.refuse("AUTHENTICATE", "NO [AUTHENTICATIONFAILED] Invalid credentials");
+    clinic.imap.refuse(
+        "AUTHENTICATE",
+        "NO [AUTHENTICATIONFAILED] Invalid credentials",
+    );
     let report = clinic.examine().await;
     cause(&report, Item::ImapLogin, "imap_password_refused");
     skipped(&report, &INSIDE_IMAP, Item::ImapLogin);
-    assert_eq!(of(&report, Item::SmtpLogin).verdict, Verdict::Ok, "the other server is examined all the same");
+    assert_eq!(
+        of(&report, Item::SmtpLogin).verdict,
+        Verdict::Ok,
+        "the other server is examined all the same"
+    );
 }
 
 #[tokio::test]
@@ -99,19 +132,29 @@ async fn a_name_without_address_skips_everything_behind_it() {
     let clinic = Clinic::odd(With::Token(3600), platform().await, odd).await;
     let report = clinic.examine().await;
     cause(&report, Item::ImapName, "host_not_found");
-    skipped(&report, &[Item::ImapConnect, Item::ImapTls, Item::ImapLogin], Item::ImapName);
+    skipped(
+        &report,
+        &[Item::ImapConnect, Item::ImapTls, Item::ImapLogin],
+        Item::ImapName,
+    );
     skipped(&report, &[Item::SmtpConnect, Item::SendAs], Item::SmtpName);
     assert_eq!(of(&report, Item::Token).verdict, Verdict::Ok);
 }
 
 #[tokio::test]
 async fn each_bad_certificate_is_named_and_shown() {
-    let other = |_: &crate::net::testing::Authority| {
-        crate::net::testing::Authority::new("Other CA").issue("localhost", 90)
-    };
-    let cases: [(fn(&crate::net::testing::Authority) -> crate::net::testing::Issued, &str, &str); 3] = [
-        (|authority| authority.issue("mail.other.test", 90), "tls_wrong_name", "certificate of mail.other.test"),
-        (|authority| authority.issue("localhost", -1), "tls_expired", "ended 1 days ago"),
+    let other: Issue = |_| crate::net::testing::Authority::new("Other CA").issue("localhost", 90);
+    let cases: [(Issue, &str, &str); 3] = [
+        (
+            |authority| authority.issue("mail.other.test", 90),
+            "tls_wrong_name",
+            "certificate of mail.other.test",
+        ),
+        (
+            |authority| authority.issue("localhost", -1),
+            "tls_expired",
+            "ended 1 days ago",
+        ),
         (other, "tls_untrusted", "issued by Other CA"),
     ];
     for (certificate, code, shows) in cases {
@@ -132,7 +175,11 @@ async fn each_bad_certificate_is_named_and_shown() {
         let said = clinic.imap.commands.lock().unwrap().clone();
         assert!(said.iter().all(|said| said == "CAPABILITY"), "{said:?}");
         let said = clinic.smtp.seen().commands;
-        assert!(said.iter().all(|said| said.starts_with("EHLO") || said == "QUIT"), "{said:?}");
+        assert!(
+            said.iter()
+                .all(|said| said.starts_with("EHLO") || said == "QUIT"),
+            "{said:?}"
+        );
     }
 }
 
@@ -156,24 +203,46 @@ async fn a_server_that_hangs_up_is_named_by_its_connection() {
     *clinic.imap.mute.lock().unwrap() = true;
     let report = clinic.examine().await;
     assert_eq!(report.cause().unwrap().item, Item::ImapConnect);
-    skipped(&report, &[Item::ImapTls, Item::ImapLogin], Item::ImapConnect);
+    skipped(
+        &report,
+        &[Item::ImapTls, Item::ImapLogin],
+        Item::ImapConnect,
+    );
 }
 
 #[tokio::test]
 async fn a_token_without_a_mailbox_names_full_access_for_a_shared_and_imap_for_an_own_mailbox() {
     for (with, code, full_access, imap_enabled) in [
-        (With::Shared(3600), "right_missing_full_access", Standing::Missing, Standing::Suspected),
-        (With::Token(3600), "right_missing_imap", Standing::NotNeeded, Standing::Missing),
+        (
+            With::Shared(3600),
+            "right_missing_full_access",
+            Standing::Missing,
+            Standing::Suspected,
+        ),
+        (
+            With::Token(3600),
+            "right_missing_imap",
+            Standing::NotNeeded,
+            Standing::Missing,
+        ),
     ] {
         let clinic = Clinic::new(with, platform().await).await;
-        clinic.imap.refuse("EXAMINE", "BAD User is authenticated but not connected.");
+        clinic
+            .imap
+            .refuse("EXAMINE", "BAD User is authenticated but not connected.");
         let report = clinic.examine().await;
         cause(&report, Item::Mailbox, code);
         skipped(&report, &[Item::Capabilities, Item::Sent], Item::Mailbox);
         let rights = report.rights.unwrap();
-        assert_eq!((rights.full_access, rights.imap_enabled), (full_access, imap_enabled));
+        assert_eq!(
+            (rights.full_access, rights.imap_enabled),
+            (full_access, imap_enabled)
+        );
         let said = report.cause().unwrap().diagnosis.as_ref().unwrap();
-        assert!(said.why.contains("authenticated but not connected"), "{said:?}");
+        assert!(
+            said.why.contains("authenticated but not connected"),
+            "{said:?}"
+        );
         assert!(said.next.contains("ImapEnabled $true"), "{said:?}");
     }
 }
@@ -190,10 +259,16 @@ async fn smtp_auth_that_is_switched_off_is_named() {
     cause(&report, Item::SmtpLogin, "right_missing_smtp_auth");
     skipped(&report, &[Item::SendAs], Item::SmtpLogin);
     let rights = report.rights.unwrap();
-    assert_eq!((rights.smtp_auth, rights.send_as), (Standing::Missing, Standing::NotTested));
+    assert_eq!(
+        (rights.smtp_auth, rights.send_as),
+        (Standing::Missing, Standing::NotTested)
+    );
     assert_eq!(of(&report, Item::Mailbox).verdict, Verdict::Ok);
     let next = &report.cause().unwrap().diagnosis.as_ref().unwrap().next;
-    assert!(next.contains("-Identity andrea@lab.test -SmtpClientAuthenticationDisabled $false"), "{next}");
+    assert!(
+        next.contains("-Identity andrea@lab.test -SmtpClientAuthenticationDisabled $false"),
+        "{next}"
+    );
 }
 
 #[tokio::test]
@@ -217,7 +292,9 @@ async fn what_a_lane_was_told_about_the_sender_counts_as_evidence() {
     outbound.diagnosis = Some(Diagnosis {
         code: "smtp_send_as_denied",
         what: "Refused.".to_owned(),
-        why: "'554 5.2.252 SendAsDenied; andrea@lab.test not allowed to send as developers@lab.test'".to_owned(),
+        why:
+            "'554 5.2.252 SendAsDenied; andrea@lab.test not allowed to send as developers@lab.test'"
+                .to_owned(),
         next: "Grant it.".to_owned(),
         class: FailureClass::OperatorMustAct,
     });
@@ -268,7 +345,11 @@ async fn a_stale_token_is_refreshed_once_and_a_good_one_only_when_asked_for() {
     clinic.examine().await;
     assert_eq!(clinic.platform.posts(), 1, "the new token is good");
     let report = clinic.examine_with(Wish { refresh: true }).await;
-    assert!(of(&report, Item::Token).detail.contains("refreshed just now"));
+    assert!(
+        of(&report, Item::Token)
+            .detail
+            .contains("refreshed just now")
+    );
     assert_eq!(clinic.platform.posts(), 2);
 }
 
@@ -277,9 +358,16 @@ async fn a_platform_that_refuses_is_the_cause_and_the_servers_are_reached_all_th
     let clinic = Clinic::new(With::Token(-5), refusing().await).await;
     let report = clinic.examine().await;
     assert_eq!(report.cause().unwrap().item, Item::Token);
-    skipped(&report, &[Item::ImapLogin, Item::Mailbox, Item::SmtpLogin], Item::Token);
+    skipped(
+        &report,
+        &[Item::ImapLogin, Item::Mailbox, Item::SmtpLogin],
+        Item::Token,
+    );
     assert_eq!(of(&report, Item::ImapTls).verdict, Verdict::Ok);
-    assert_eq!(clinic.imap.commands.lock().unwrap().as_slice(), ["CAPABILITY"]);
+    assert_eq!(
+        clinic.imap.commands.lock().unwrap().as_slice(),
+        ["CAPABILITY"]
+    );
 }
 
 #[tokio::test]
@@ -297,9 +385,17 @@ async fn without_a_sign_in_that_is_the_cause() {
     }
     assert!(clinic.provider.is_some_and(|provider| provider != row.id));
     let told = Progress::none();
-    let report = clinic.doctor.examine(&patient, Wish::default(), &told).await.unwrap();
+    let report = clinic
+        .doctor
+        .examine(&patient, Wish::default(), &told)
+        .await
+        .unwrap();
     cause(&report, Item::Grant, "not_signed_in");
-    skipped(&report, &[Item::Identity, Item::Token, Item::Scopes], Item::Grant);
+    skipped(
+        &report,
+        &[Item::Identity, Item::Token, Item::Scopes],
+        Item::Grant,
+    );
 }
 
 #[tokio::test]
@@ -320,7 +416,11 @@ async fn a_server_that_asked_for_a_rest_is_left_alone() {
     clinic.lanes = Some(Lanes { inbound, outbound });
     let report = clinic.examine().await;
     assert_eq!(of(&report, Item::ImapConnect).verdict, Verdict::Skipped);
-    assert!(of(&report, Item::Mailbox).detail.contains("asked for a rest until 3000-01-01"));
+    assert!(
+        of(&report, Item::Mailbox)
+            .detail
+            .contains("asked for a rest until 3000-01-01")
+    );
     assert!(clinic.imap.commands.lock().unwrap().is_empty());
     assert_eq!(of(&report, Item::SmtpLogin).verdict, Verdict::Ok);
 }
@@ -332,7 +432,9 @@ async fn a_server_that_never_answers_is_given_up_after_the_checks_own_time() {
         ..Odd::default()
     };
     let clinic = Clinic::odd(With::Password, platform().await, odd).await;
-    clinic.smtp.obey(|said| said.starts_with("AUTH").then_some(Act::Nothing));
+    clinic
+        .smtp
+        .obey(|said| said.starts_with("AUTH").then_some(Act::Nothing));
     let report = clinic.examine().await;
     let check = of(&report, Item::SmtpLogin);
     assert_eq!(check.diagnosis.as_ref().unwrap().code, "check_too_slow");
@@ -351,10 +453,19 @@ async fn one_examination_per_account_and_what_is_told_is_what_is_reported() {
         // The first is under way: it has told a check, and waits for its reader.
         let mut seen = vec![told.recv().await.unwrap()];
         let none = Progress::none();
-        let again = clinic.doctor.examine(&patient, Wish::default(), &none).await;
+        let again = clinic
+            .doctor
+            .examine(&patient, Wish::default(), &none)
+            .await;
         assert_eq!(again, Err(Busy));
         let all: Vec<Patient> = vec![patient.clone()];
-        assert!(clinic.doctor.examine_all(all, Wish::default(), &none).await.is_empty());
+        assert!(
+            clinic
+                .doctor
+                .examine_all(all, Wish::default(), &none)
+                .await
+                .is_empty()
+        );
         while seen.last().map(|last| last.check.item) != Some(Item::Queue) {
             seen.push(told.recv().await.unwrap());
         }
@@ -364,7 +475,10 @@ async fn one_examination_per_account_and_what_is_told_is_what_is_reported() {
     let report = report.unwrap();
     let checks: Vec<_> = seen.into_iter().map(|one| one.check).collect();
     assert_eq!(checks, report.checks);
-    assert!(clinic.examine().await.cause().is_none(), "it may be examined again");
+    assert!(
+        clinic.examine().await.cause().is_none(),
+        "it may be examined again"
+    );
 }
 
 /// Drops the examination when it has told its first check.
@@ -402,6 +516,16 @@ async fn the_service_is_examined_and_a_wrong_clock_is_seen() {
     assert!(of(&report, Item::Database).detail.starts_with("SQLite 3."));
     assert_eq!(of(&report, Item::Disk).item, Item::Disk);
     assert!(of(&report, Item::Roots).detail.starts_with("1 "));
-    assert_eq!(of(&report, Item::Redirect).verdict, Verdict::Ok, "{report:#?}");
-    assert!(clinic.platform.requests().iter().all(|request| request.form.is_empty()));
+    assert_eq!(
+        of(&report, Item::Redirect).verdict,
+        Verdict::Ok,
+        "{report:#?}"
+    );
+    assert!(
+        clinic
+            .platform
+            .requests()
+            .iter()
+            .all(|request| request.form.is_empty())
+    );
 }

@@ -175,7 +175,9 @@ where
     tasks.spawn(async move {
         while let Some(one) = told.recv().await {
             // Nobody reads any more: the tasks are about to be dropped.
-            let _ = checks.send(line(&json!({ "check": shown::told(&one) }))).await;
+            let _ = checks
+                .send(line(&json!({ "check": shown::told(&one) })))
+                .await;
         }
     });
     tasks.spawn(async move {

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod edge;
+mod examined;
 mod mail;
 mod providers;
 
