@@ -2,7 +2,8 @@
 //! `POST /api/mail/accounts/{id}/doctor` (one account).
 //!
 //! Who asks for `application/x-ndjson` gets a line `{"check": …}` as each check ends and `{"report": …}` last;
-//! everybody else gets the report alone.
+//! everybody else gets the report alone. The report is `null` where that account
+//! is being examined already.
 
 mod shown;
 
@@ -171,17 +172,15 @@ where
     let (say, said) = mpsc::channel::<Bytes>(LINES);
     let work = work(Progress::to(tell));
     let mut tasks = JoinSet::new();
-    let checks = say.clone();
     tasks.spawn(async move {
-        while let Some(one) = told.recv().await {
-            // Nobody reads any more: the tasks are about to be dropped.
-            let _ = checks
-                .send(line(&json!({ "check": shown::told(&one) })))
-                .await;
-        }
-    });
-    tasks.spawn(async move {
-        let report = work.await;
+        // Ends when the examination has, which then drops its end of the channel.
+        let forward = async {
+            while let Some(one) = told.recv().await {
+                // Nobody reads any more: this task is about to be dropped.
+                let _ = say.send(line(&json!({ "check": shown::told(&one) }))).await;
+            }
+        };
+        let (report, ()) = tokio::join!(work, forward);
         let _ = say.send(line(&json!({ "report": report }))).await;
     });
     let body = stream::unfold((said, tasks), |(mut said, tasks)| async move {
