@@ -15,5 +15,5 @@
 mod status;
 mod task;
 
-pub use status::AccountStatus;
+pub use status::{AccountStatus, Overall};
 pub use task::{Ends, side_by_side};

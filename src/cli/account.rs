@@ -9,6 +9,7 @@ use super::perform::Work;
 use super::servers;
 use super::show::{first, rows};
 use super::terminal::Terminal;
+use super::word;
 
 pub(super) const PATH: &str = "/api/mail/accounts";
 
@@ -56,7 +57,7 @@ pub(super) async fn perform(
                     ("NAME", &["/name"]),
                     ("ADDRESS", &["/address"]),
                     ("SERVICE", &["/service"]),
-                    ("PAUSED", &["/paused"]),
+                    ("STATE", &["/status/state"]),
                     ("INBOUND", &["/status/inbound/state"]),
                     ("OUTBOUND", &["/status/outbound/state"]),
                 ],
@@ -159,6 +160,10 @@ fn body(names: &Changed, login: &Login) -> Map<String, Value> {
         ("CloudProviderId", login.provider.map(|id| json!(id))),
         ("username", login.user.as_ref().map(|text| json!(text))),
         ("delegate", login.delegate.as_ref().map(|text| json!(text))),
+        (
+            "confirmedSignedInAs",
+            login.confirm_signed_in_as.as_ref().map(|text| json!(text)),
+        ),
     ])
 }
 
@@ -167,14 +172,6 @@ pub(super) fn object<const N: usize>(fields: [(&str, Option<Value>); N]) -> Map<
         .into_iter()
         .filter_map(|(name, value)| Some((name.to_owned(), value?)))
         .collect()
-}
-
-/// A choice as the API spells it, which is as the command line does.
-pub(super) fn word(choice: impl clap::ValueEnum) -> String {
-    let value = choice.to_possible_value();
-    value
-        .map(|value| value.get_name().to_owned())
-        .unwrap_or_default()
 }
 
 fn password(

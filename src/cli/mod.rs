@@ -21,6 +21,7 @@
 mod account;
 mod args;
 mod bundle;
+mod calendar;
 mod client;
 mod doctor;
 mod failure;
@@ -32,6 +33,7 @@ mod show;
 mod status;
 mod tail;
 mod terminal;
+mod transcript;
 
 #[cfg(test)]
 mod tests;
@@ -148,6 +150,14 @@ fn check(common: &Common, keys: bool, terminal: &mut Terminal<'_>) -> u8 {
             SETTINGS
         }
     }
+}
+
+/// A choice as the API spells it, which is as the command line does.
+fn word(choice: impl clap::ValueEnum) -> String {
+    let value = choice.to_possible_value();
+    value
+        .map(|value| value.get_name().to_owned())
+        .unwrap_or_default()
 }
 
 /// A command that the daemon answers.

@@ -7,7 +7,7 @@ use super::client::Client;
 use super::failure::Failure;
 use super::show::{Column, record, table};
 use super::terminal::Terminal;
-use super::{account, mail, provider, status};
+use super::{account, calendar, mail, provider, status, transcript};
 
 /// What a command works with.
 pub(super) struct Work<'a, 't> {
@@ -61,6 +61,8 @@ pub(super) async fn perform(command: Command, work: &mut Work<'_, '_>) -> Result
         Command::Provider(command) => provider::perform(command, work).await,
         Command::Account(command) => account::perform(command, work).await,
         Command::Status => status::perform(work).await,
+        Command::Calendar(page) => calendar::perform(&page, work).await,
+        Command::Transcript(asked) => transcript::perform(asked, work).await,
         Command::Message(command) => mail::message(command, work).await,
         Command::Send(send) => mail::send(send, work).await,
         Command::Outbox(command) => mail::outbox(command, work).await,

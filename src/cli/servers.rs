@@ -5,10 +5,11 @@ use std::path::Path;
 use secrecy::ExposeSecret;
 use serde_json::{Map, Value, json};
 
-use super::account::{object, word};
+use super::account::object;
 use super::args::ServerFlags;
 use super::failure::Failure;
 use super::terminal::Terminal;
+use super::word;
 
 /// Puts what is named into `body`; reads the files that are named.
 pub(super) fn put(

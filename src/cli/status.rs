@@ -46,6 +46,7 @@ pub(super) async fn perform(work: &mut Work<'_, '_>) -> Result<(), Failure> {
     };
     let accounts = take("accounts");
     let providers = take("cloudProviders");
+    let warnings = take("warnings");
     let out = &mut work.terminal.out;
     record(
         out,
@@ -60,7 +61,10 @@ pub(super) async fn perform(work: &mut Work<'_, '_>) -> Result<(), Failure> {
         for line in troubles(account) {
             writeln!(work.terminal.out, "\n{line}")?;
         }
+        let settings = account.pointer("/status/warnings").unwrap_or(&Value::Null);
+        super::calendar::warnings(work.terminal.out, super::show::rows(settings))?;
     }
+    super::calendar::warnings(work.terminal.out, super::show::rows(&warnings))?;
     Ok(())
 }
 

@@ -4,7 +4,9 @@ use std::fs::File;
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::path::Path;
 
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{
+    LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
+};
 use secrecy::SecretString;
 
 use super::failure::Failure;
@@ -86,6 +88,30 @@ impl Terminal<'_> {
         limited("standard input", &mut *self.input, MAX_BODY)
     }
 
+    /// A line that a person types and sees.
+    pub(super) fn line(&mut self, what: &str) -> Result<String, Failure> {
+        write!(self.err, "{what}: ")?;
+        self.err.flush()?;
+        self.read_line()
+    }
+
+    /// One long line that a person pastes, or that is piped in; not shown, and of any length up to 64 KiB
+    /// (a terminal that edits lines by itself cuts them at 4096 bytes, and sign-in codes are longer).
+    pub(super) fn pasted(&mut self, what: &str) -> Result<SecretString, Failure> {
+        write!(self.err, "{what}: ")?;
+        self.err.flush()?;
+        let hidden = Hidden::begin(true);
+        let text = self.read_line();
+        drop(hidden);
+        writeln!(self.err)?;
+        let text = text?;
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(Failure::Usage("Nothing was pasted.".to_owned()));
+        }
+        Ok(text.into())
+    }
+
     /// A small file as it is.
     pub(super) fn file(&mut self, file: &Path) -> Result<String, Failure> {
         open(file, MAX_SECRET)
@@ -94,15 +120,17 @@ impl Terminal<'_> {
     fn ask(&mut self, what: &str) -> Result<String, Failure> {
         write!(self.err, "{what}: ")?;
         self.err.flush()?;
-        let hidden = Hidden::begin();
-        let text = {
-            let mut line = String::new();
-            let read = (&mut *self.input).take(MAX_SECRET).read_line(&mut line);
-            read.map(|_| line).map_err(unreadable("standard input"))
-        };
+        let hidden = Hidden::begin(false);
+        let text = self.read_line();
         drop(hidden);
         writeln!(self.err)?;
         text
+    }
+
+    fn read_line(&mut self) -> Result<String, Failure> {
+        let mut line = String::new();
+        let read = (&mut *self.input).take(MAX_SECRET).read_line(&mut line);
+        read.map(|_| line).map_err(unreadable("standard input"))
     }
 }
 
@@ -133,11 +161,17 @@ fn unreadable(name: &str) -> impl FnOnce(io::Error) -> Failure {
 struct Hidden(Option<Termios>);
 
 impl Hidden {
-    fn begin() -> Self {
+    /// `whole`: the terminal hands every byte over as it comes and edits nothing.
+    fn begin(whole: bool) -> Self {
         let before = tcgetattr(io::stdin()).ok();
         if let Some(before) = &before {
             let mut silent = before.clone();
             silent.local_modes.remove(LocalModes::ECHO);
+            if whole {
+                silent.local_modes.remove(LocalModes::ICANON);
+                silent.special_codes[SpecialCodeIndex::VMIN] = 1;
+                silent.special_codes[SpecialCodeIndex::VTIME] = 0;
+            }
             let _ = tcsetattr(io::stdin(), OptionalActions::Flush, &silent);
         }
         Self(before)

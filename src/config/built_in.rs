@@ -120,6 +120,8 @@ pub(super) fn built_in(place: &Place, data_dir: &Path, host_name: &str) -> Confi
         retry_cap: Duration::from_secs(60 * MINUTE),
         expire_after: Duration::from_secs(5 * DAY),
         parked_retry: Duration::from_secs(5 * MINUTE),
+        contact_notice_after: Duration::from_secs(15 * MINUTE),
+        contact_warn_after: Duration::from_secs(60 * MINUTE),
         drain: Duration::from_secs(25),
         max_message_size: 200 << 20,
     }

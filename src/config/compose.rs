@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use super::Config;
 use crate::{
-    blob, doctor, http, imap, inbound, logs,
+    blob, calendar, doctor, http, imap, inbound, logs,
     model::{Backoff, Timestamp},
     net, oauth, outbound, smtp, store, token,
 };
@@ -151,7 +151,21 @@ impl Config {
             node_name: self.node_name.clone(),
             started_at,
             expire_after: self.expire_after,
+            calendar: self.calendar(),
             request_timeout: REQUEST_TIMEOUT,
+        }
+    }
+
+    /// When a mailbox counts as silent: never before it could have been looked at twice, and noticed at the
+    /// latest when it is warned about.
+    pub fn calendar(&self) -> calendar::Settings {
+        let looks = self.idle_reissue.max(self.poll_interval) * 2;
+        calendar::Settings {
+            notice_after: self
+                .contact_notice_after
+                .min(self.contact_warn_after)
+                .max(looks),
+            warn_after: self.contact_warn_after.max(looks),
         }
     }
 

@@ -303,6 +303,27 @@ pub(super) const KEYS: &[Key] = &[
         |config| show_duration(config.parked_retry)
     ),
     key!(
+        "XC_EMAIL_CONTACT_NOTICE_AFTER",
+        [
+            "A mailbox whose server has not answered for this long is noticed: in status, log and events. It never takes less",
+            "than twice the time between two looks (XC_EMAIL_IDLE_REISSUE, XC_EMAIL_POLL_INTERVAL)."
+        ],
+        "1s to 7d; XC_EMAIL_CONTACT_WARN_AFTER where that is less",
+        |config, text| {
+            parse::duration(text, SECOND, 7 * DAY).map(|time| config.contact_notice_after = time)
+        },
+        |config| show_duration(config.contact_notice_after)
+    ),
+    key!(
+        "XC_EMAIL_CONTACT_WARN_AFTER",
+        ["And after this long it is warned about."],
+        "1s to 7d",
+        |config, text| {
+            parse::duration(text, SECOND, 7 * DAY).map(|time| config.contact_warn_after = time)
+        },
+        |config| show_duration(config.contact_warn_after)
+    ),
+    key!(
         "XC_EMAIL_DRAIN",
         [
             "How long a stopping daemon waits for what it is doing. The unit's TimeoutStopSec= has to be longer."

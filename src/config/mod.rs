@@ -101,6 +101,10 @@ pub struct Config {
     pub expire_after: Duration,
     /// `XC_EMAIL_PARKED_RETRY`, 1 s..=1 day.
     pub parked_retry: Duration,
+    /// `XC_EMAIL_CONTACT_NOTICE_AFTER`, 1 s..=7 days; the lesser of both counts.
+    pub contact_notice_after: Duration,
+    /// `XC_EMAIL_CONTACT_WARN_AFTER`, 1 s..=7 days.
+    pub contact_warn_after: Duration,
     /// `XC_EMAIL_DRAIN`, 1 s..=10 min.
     pub drain: Duration,
     /// `XC_EMAIL_MAX_MESSAGE_SIZE` in bytes, 1 MiB..=2 GiB.

@@ -336,3 +336,28 @@ fn the_documented_env_file_is_the_one_in_the_repository_and_is_valid() {
     assert_eq!(active.lines().count(), KEYS.len() - 1);
     assert_eq!(mistakes(active), [""; 0]);
 }
+
+#[test]
+fn a_mailbox_is_never_judged_before_it_could_have_been_looked_at_twice() {
+    for (notice, warn, idle, expected) in [
+        ("15m", "1h", "5m", (900, 3600)),
+        // One setting suffices.
+        ("15m", "3s", "1s", (120, 120)),
+        ("15m", "10m", "1m", (600, 600)),
+        ("15m", "1h", "29m", (3480, 3600)),
+        ("1s", "2s", "29m", (3480, 3480)),
+    ] {
+        let config = load(&from_environment(&[
+            ("XC_EMAIL_CONTACT_NOTICE_AFTER", notice),
+            ("XC_EMAIL_CONTACT_WARN_AFTER", warn),
+            ("XC_EMAIL_IDLE_REISSUE", idle),
+        ]));
+        let settings = config.unwrap().calendar();
+        let seconds = (
+            settings.notice_after.as_secs(),
+            settings.warn_after.as_secs(),
+        );
+        // The poll interval is a minute.
+        assert_eq!(seconds, expected, "{notice} {warn} {idle}");
+    }
+}

@@ -13,11 +13,12 @@ use crate::{
     logs::LogControl,
     model::{Clock, NodeId, SystemClock},
     net::Net,
-    oauth::OauthClient,
+    oauth::{self, OauthClient},
     outbound,
     store::{NodeRow, Store, Writer},
     supervisor,
     token::{self, TokenKeeper},
+    transcript::{Bounds, Transcripts},
 };
 
 /// Everything, built and not yet running.
@@ -56,7 +57,12 @@ impl Daemon {
         let (store, writer) = Store::open(&config.store()).await?;
         let blobs = Blobs::open(&config.blob())?;
         let net = Net::new(&config.net())?;
-        let oauth = OauthClient::new(net.roots(), &config.oauth())?;
+        let transcripts = Transcripts::new(Arc::clone(&clock), Bounds::default());
+        let oauth = oauth::Settings {
+            guard: Some(net.clone()),
+            ..config.oauth()
+        };
+        let oauth = OauthClient::new(net.roots(), &oauth)?.recorded_by(&transcripts);
         let node = NodeRow {
             id: NodeId::random(),
             name: config.node_name.clone(),
@@ -91,6 +97,7 @@ impl Daemon {
             net: net.clone(),
             keeper: tokens.clone(),
             oauth,
+            transcripts: transcripts.clone(),
             clock: Arc::clone(&clock),
             settings: Arc::new(config.doctor()),
         });
@@ -100,6 +107,7 @@ impl Daemon {
             blobs: blobs.clone(),
             keeper: tokens.clone(),
             supervisor: supervisor.clone(),
+            transcripts: transcripts.clone(),
             log: logs.clone(),
             clock: Arc::clone(&clock),
             settings: Arc::new(config.http(tcp_address, clock.now())),
@@ -111,6 +119,7 @@ impl Daemon {
             keeper: tokens.clone(),
             clock: Arc::clone(&clock),
             budget: inbound::Budget::default(),
+            transcripts: transcripts.clone(),
             settings: config.inbound(),
         };
         let outbound = outbound::Parts {
@@ -119,6 +128,7 @@ impl Daemon {
             net,
             keeper: tokens.clone(),
             clock: Arc::clone(&clock),
+            transcripts,
             settings: config.outbound(),
         };
         Ok(Self {

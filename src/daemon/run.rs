@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     account::{Ends, side_by_side},
+    calendar,
     diagnosis::LaneStatus,
     events, http, inbound, lease, outbound,
     supervisor::{Made, Plan, Settings, Supervisor},
@@ -224,6 +225,19 @@ impl Daemon {
         parts.helpers.spawn(async move {
             leases.run(stop).await;
             "leases"
+        });
+        let lanes = self.supervisor.clone();
+        let watcher = calendar::Watcher::new(
+            self.store.clone(),
+            Arc::clone(&self.clock),
+            self.config.calendar(),
+            move || lanes.contacts(),
+        );
+        // Ends with the workers, while the lanes still show their last contacts.
+        let stop = parts.stop_workers.clone();
+        parts.helpers.spawn(async move {
+            watcher.run(stop).await;
+            "calendar"
         });
         let (probe, stop) = (pulse.clone(), parts.stop_helpers.clone());
         parts.helpers.spawn(async move {

@@ -1,12 +1,17 @@
 //! All failures that reach people, as one type.
 
+use super::catalogue::GraphRefusal;
 use crate::{
     imap::ImapError,
-    model::{FailureClass, LaneName},
+    model::{Account, FailureClass, LaneName},
     oauth::OauthError,
     smtp::SmtpError,
     store::StoreError,
 };
+
+/// How the reason of [`Failure::SignInNeeded`] begins where the platform's answer to a refresh was lost and its
+/// later refusal only follows from that.
+pub const LOST_ANSWER: &str = "the answer to an earlier refresh was lost";
 
 /// What was being done when it failed; fills the placeholders of the words.
 #[derive(Clone, Debug, Default)]
@@ -21,8 +26,31 @@ pub struct Context {
     pub mailbox: Option<String>,
     /// Name of the cloud provider.
     pub provider: Option<String>,
+    /// The user who signed in for a shared mailbox, where that is another than `user` and `mailbox`.
+    pub delegate: Option<String>,
     /// Which lane.
     pub lane: Option<LaneName>,
+}
+
+impl Context {
+    /// What is known of an account's lane without asking anybody.
+    pub fn of(account: &Account, lane: LaneName) -> Self {
+        let entered = &account.entered;
+        let (server, user) = match lane {
+            LaneName::Inbound => (&entered.imap, account.imap_user()),
+            LaneName::Outbound => (&entered.smtp, account.smtp_user()),
+        };
+        Self {
+            account: Some(entered.key.to_string()),
+            server: Some(format!("{}:{}", server.host, server.port)),
+            user: Some(user.to_owned()),
+            mailbox: Some(entered.address.to_string()),
+            provider: account.provider().map(|provider| provider.to_string()),
+            delegate: (account.smtp_user() != account.imap_user())
+                .then(|| account.smtp_user().to_owned()),
+            lane: Some(lane),
+        }
+    }
 }
 
 /// A failure of a lower module. Rows above convert their own errors into it.
@@ -34,6 +62,8 @@ pub enum Failure {
     Smtp(SmtpError),
     /// The identity platform.
     Oauth(OauthError),
+    /// Microsoft Graph.
+    Graph(GraphRefusal),
     /// The database.
     Store(StoreError),
     /// The cloud provider has no grant yet: nobody has signed in.
@@ -57,6 +87,7 @@ impl Failure {
             Self::Imap(error) => error.class(),
             Self::Smtp(error) => error.class(),
             Self::Oauth(error) => error.class(),
+            Self::Graph(refusal) => refusal.class(),
             Self::Store(error) => error.class(),
             Self::NotSignedIn
             | Self::SignInNeeded(_)

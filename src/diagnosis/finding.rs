@@ -1,7 +1,7 @@
 //! What an examination finds that no peer said in words: a missing right, a clock that is wrong, a disk that
 //! is full. In words for people.
 
-use super::{Context, Diagnosis};
+use super::{Context, Diagnosis, explain::quote};
 use crate::model::FailureClass;
 
 /// A right that a mailbox or the person who signed in needs.
@@ -126,17 +126,19 @@ impl Finding {
     /// What was found, why it matters and the next step. Pure.
     pub fn explain(&self, context: &Context) -> Diagnosis {
         let (code, what, why, next) = self.words(context);
+        let class = match self {
+            Self::TooSlow { .. } | Self::NotRunning | Self::QueueOld { .. } => {
+                FailureClass::RetryLater
+            }
+            _ => FailureClass::OperatorMustAct,
+        };
         Diagnosis {
             code,
             what,
             why,
             next,
-            class: match self {
-                Self::TooSlow { .. } | Self::NotRunning | Self::QueueOld { .. } => {
-                    FailureClass::RetryLater
-                }
-                _ => FailureClass::OperatorMustAct,
-            },
+            class,
+            action: class.into(),
         }
     }
 
@@ -167,11 +169,12 @@ impl Finding {
                 "Its owner has to renew it before; nothing is to be done here.".to_owned(),
             ),
             Self::CertificateUnchecked => (
-                "tls_unchecked",
+                "tls_accept_any",
                 format!("The account takes any certificate of {server}."),
                 "Whoever stands between this machine and the server can read the mail and the login.".to_owned(),
-                "Let the account check certificates again; for a private authority, name its certificate in \
-                 XC_EMAIL_CA_FILE."
+                "Set verify to full (motion-email account edit KEY --imap-verify full, --smtp-verify full); where the \
+                 server has a certificate of its own making, name its authority (verify ca) or its fingerprint (verify \
+                 pinned)."
                     .to_owned(),
             ),
             Self::ClockSkew { seconds, grave } => (
@@ -204,7 +207,7 @@ impl Finding {
             Self::DiskUnknown { path, said } => (
                 "disk_unknown",
                 format!("The room of {path} cannot be asked for."),
-                format!("'{}'", clean(said)),
+                format!("The system says: {}", quote(said)),
                 "Check that the directory is there and that the service's user may enter it.".to_owned(),
             ),
             Self::RedirectElsewhere { provider, redirect, wrong } => (
@@ -266,12 +269,12 @@ fn right_words(
     user: &str,
     mailbox: &str,
 ) -> (&'static str, String, String, String) {
-    let said = clean(said);
+    let said = quote(said);
     match right {
         Right::FullAccess => (
             "right_missing_full_access",
             format!("{user} may not open the mailbox {mailbox}: Full Access is missing, or IMAP is switched off for it."),
-            format!("The token is good and the server refuses the mailbox: '{said}'"),
+            format!("The token is good and the server refuses the mailbox: {said}"),
             format!(
                 "An Exchange administrator runs: Add-MailboxPermission -Identity {mailbox} -User {user} -AccessRights \
                  FullAccess; and checks IMAP: Set-CASMailbox -Identity {mailbox} -ImapEnabled $true. Both take up to an \
@@ -281,7 +284,7 @@ fn right_words(
         Right::ImapEnabled => (
             "right_missing_imap",
             format!("The mailbox {mailbox} cannot be opened by IMAP though the login is good."),
-            format!("IMAP is switched off for it, it has no licence, or too many clients are connected: '{said}'"),
+            format!("IMAP is switched off for it, it has no licence, or too many clients are connected: {said}"),
             format!(
                 "An Exchange administrator runs: Set-CASMailbox -Identity {mailbox} -ImapEnabled $true; and checks that it \
                  has an Exchange Online licence. A change takes up to an hour."
@@ -290,7 +293,7 @@ fn right_words(
         Right::SmtpAuth => (
             "right_missing_smtp_auth",
             format!("{user} may not log in by SMTP: SMTP AUTH is switched off."),
-            format!("The server says: '{said}'"),
+            format!("The server says: {said}"),
             format!(
                 "An Exchange administrator runs: Set-CASMailbox -Identity {user} -SmtpClientAuthenticationDisabled $false \
                  (it overrides the tenant's switch). A change takes up to an hour."
@@ -299,7 +302,7 @@ fn right_words(
         Right::SendAs => (
             "right_missing_send_as",
             format!("{user} may not send as {mailbox}: Send As is missing."),
-            format!("The server said: '{said}'"),
+            format!("The server said: {said}"),
             format!(
                 "An Exchange administrator runs: Add-RecipientPermission -Identity {mailbox} -Trustee {user} -AccessRights \
                  SendAs. Full Access does not include it. A change takes up to an hour."
@@ -325,15 +328,6 @@ fn span(seconds: u64) -> String {
         7200..=172_799 => format!("{} hours", seconds / 3600),
         _ => format!("{} days", seconds / 86_400),
     }
-}
-
-/// A peer's words: no control characters, bounded.
-fn clean(text: &str) -> String {
-    text.trim()
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(400)
-        .collect()
 }
 
 #[cfg(test)]

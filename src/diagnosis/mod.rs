@@ -6,6 +6,9 @@
 //! # Promises
 //! - Every [`Failure`] has a [`Diagnosis`] with a stable code and a next step; an unknown one gets its
 //!   class from the reply code or HTTP status and keeps the peer's own words.
+//! - What peers are known to say stands in a catalogue of tables; a test compares the class of every row with
+//!   the class by which the program acts on the same literal text.
+//! - Trace and correlation ids that a platform gave are in the diagnosis, however long its words are.
 //! - A diagnosis holds no secret (I8) and no control characters of a peer.
 //!
 //! # When things fail
@@ -17,14 +20,18 @@
 //! # Standards
 //! RFC 5530 (IMAP response codes), RFC 3463 (enhanced status codes), RFC 6749 §5.2 (OAuth errors).
 
+mod calendar;
+mod catalogue;
 mod explain;
 mod failure;
 mod finding;
 mod status;
 mod warning;
 
+pub use calendar::{Credential, Named, Occasion, Remark, remark};
+pub use catalogue::GraphRefusal;
 pub use explain::explain;
-pub use failure::{Context, Failure};
+pub use failure::{Context, Failure, LOST_ANSWER};
 pub use finding::{Finding, Right};
 pub use status::{Diagnosis, LaneExit, LaneState, LaneStatus};
 pub use warning::{Warning, account_warnings, server_warning, warn_of_server};

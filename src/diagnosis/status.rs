@@ -1,6 +1,6 @@
 //! What is shown of a failure, and of a lane's state.
 
-use crate::model::{FailureClass, Timestamp};
+use crate::model::{Action, FailureClass, Timestamp};
 
 /// A failure in words for people, with a stable code for programs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,8 +13,10 @@ pub struct Diagnosis {
     pub why: String,
     /// The exact next step, and for whom.
     pub next: String,
-    /// Who has to act.
+    /// By what the program acts.
     pub class: FailureClass,
+    /// Who acts; always a word that fits the class.
+    pub action: Action,
 }
 
 /// Where a lane stands.
@@ -68,6 +70,15 @@ pub struct LaneStatus {
 }
 
 impl LaneStatus {
+    /// Who acts now: what may become a person's matter is none while it is still tried on the schedule.
+    pub fn action(&self) -> Option<Action> {
+        let action = self.diagnosis.as_ref()?.action;
+        Some(match (self.state, action) {
+            (LaneState::Waiting, Action::Administrator | Action::SignInAgain) => Action::Retry,
+            (_, action) => action,
+        })
+    }
+
     /// A lane that has just been made.
     pub fn starting(now: Timestamp) -> Self {
         Self {

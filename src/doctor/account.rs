@@ -9,7 +9,7 @@ use super::{
 use crate::{
     diagnosis::{Context, Failure},
     imap,
-    model::{Account, Authentication, LaneName, Server},
+    model::{Authentication, LaneName, Server},
     smtp,
 };
 
@@ -26,8 +26,8 @@ pub(super) async fn examine(
     parts.net = parts.net.via(&entered.proxy);
     let parts = &parts;
     let mut course = Course::new(Some(account), progress);
-    let by_imap = context(account, LaneName::Inbound);
-    let by_smtp = context(account, LaneName::Outbound);
+    let by_imap = Context::of(account, LaneName::Inbound);
+    let by_smtp = Context::of(account, LaneName::Outbound);
     let imap_known = name(&mut course, parts, Item::ImapName, &entered.imap, &by_imap).await;
     let smtp_known = name(&mut course, parts, Item::SmtpName, &entered.smtp, &by_smtp).await;
     let given = match account.provider() {
@@ -49,6 +49,13 @@ pub(super) async fn examine(
             (Proof::Lacks(Item::Token), Proof::Lacks(Item::Token))
         }
     };
+    let recorder = parts.transcripts.account(account.id);
+    let recorder = match &proofs.0 {
+        Proof::Is(imap::Secret::Password(secret) | imap::Secret::AccessToken(secret)) => {
+            recorder.hiding(secret)
+        }
+        Proof::Lacks(_) => recorder,
+    };
     let rest = incoming::rests(patient.lanes.as_ref(), parts.clock.now());
     let seen_in = match (imap_known, rest) {
         (false, _) => {
@@ -62,10 +69,12 @@ pub(super) async fn examine(
             }
             Incoming::NotTried
         }
-        (true, None) => incoming::examine(&mut course, parts, account, proofs.0, &by_imap).await,
+        (true, None) => {
+            incoming::examine(&mut course, parts, account, proofs.0, &by_imap, &recorder).await
+        }
     };
     let seen_out = if smtp_known {
-        outgoing::examine(&mut course, parts, account, proofs.1, &by_smtp).await
+        outgoing::examine(&mut course, parts, account, proofs.1, &by_smtp, &recorder).await
     } else {
         course.skip(&outgoing::all(), Item::SmtpName).await;
         Outgoing::NotTried
@@ -82,22 +91,6 @@ pub(super) async fn examine(
         })
     });
     course.end(rights)
-}
-
-/// What fills the words about one server.
-fn context(account: &Account, lane: LaneName) -> Context {
-    let (server, user) = match lane {
-        LaneName::Inbound => (&account.entered.imap, account.imap_user()),
-        LaneName::Outbound => (&account.entered.smtp, account.smtp_user()),
-    };
-    Context {
-        account: Some(account.entered.key.to_string()),
-        server: Some(format!("{}:{}", server.host, server.port)),
-        user: Some(user.to_owned()),
-        mailbox: Some(account.entered.address.to_string()),
-        provider: account.provider().map(|provider| provider.to_string()),
-        lane: Some(lane),
-    }
 }
 
 /// Whether a server's name has an address.

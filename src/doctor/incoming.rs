@@ -10,6 +10,7 @@ use crate::{
     diagnosis::{Context, Failure, Finding, explain},
     imap::{self, Greeted, ImapError, Login, Secret, Session},
     model::{Account, FailureClass, Server, Timestamp, TlsVerify},
+    transcript::Recorder,
 };
 
 /// The one mailbox that is read.
@@ -31,8 +32,10 @@ pub(super) async fn examine(
     account: &Account,
     proof: Proof<Secret<'_>>,
     context: &Context,
+    recorder: &Recorder,
 ) -> Incoming {
-    let Some(greeted) = connect(course, parts, &account.entered.imap, context).await else {
+    let Some(greeted) = connect(course, parts, &account.entered.imap, context, recorder).await
+    else {
         return Incoming::NotTried;
     };
     let secret = match proof {
@@ -147,11 +150,13 @@ async fn connect(
     parts: &Parts,
     server: &Server,
     context: &Context,
+    recorder: &Recorder,
 ) -> Option<Greeted> {
     course.begin();
     let settings = &parts.settings.imap;
     let limit = parts.settings.check;
-    let connected = limited(limit, context, imap::connect(&parts.net, server, settings)).await;
+    let connected = imap::connect(&parts.net, server, settings, recorder);
+    let connected = limited(limit, context, connected).await;
     let reached = judge::reached(&server.host, server.port, server.tls);
     let after_tls: Vec<Item> = [Item::ImapTls].into_iter().chain(INSIDE).collect();
     match connected {
@@ -202,10 +207,11 @@ async fn certificate(parts: &Parts, server: &Server) -> String {
     any.verify = TlsVerify::AcceptAny;
     let settings = &parts.settings.imap;
     let context = Context::default();
+    let unheard = Recorder::off();
     let looked = limited(
         parts.settings.check,
         &context,
-        imap::connect(&parts.net, &any, settings),
+        imap::connect(&parts.net, &any, settings, &unheard),
     );
     match looked.await {
         Ok(Ok(greeted)) => described(greeted.handshake(), parts.clock.now()),

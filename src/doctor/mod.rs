@@ -58,6 +58,7 @@ use crate::{
     smtp,
     store::Store,
     token::TokenKeeper,
+    transcript::Transcripts,
 };
 
 /// Accounts that are examined at the same time.
@@ -89,6 +90,8 @@ pub struct Parts {
     pub keeper: TokenKeeper,
     /// Identity platforms.
     pub oauth: OauthClient,
+    /// What is said to an account's servers is kept there too.
+    pub transcripts: Transcripts,
     /// Wall-clock time.
     pub clock: Arc<dyn Clock>,
     /// See there.

@@ -11,6 +11,7 @@ use crate::{
     diagnosis::{Context, Failure, Finding, Right},
     model::{Account, Server, Service, TlsVerify},
     smtp::{self, Line, Login, MailOptions, Secret, SmtpError},
+    transcript::Recorder,
 };
 
 const INSIDE: [Item; 2] = [Item::SmtpLogin, Item::SendAs];
@@ -22,8 +23,10 @@ pub(super) async fn examine(
     account: &Account,
     proof: Proof<Secret<'_>>,
     context: &Context,
+    recorder: &Recorder,
 ) -> Outgoing {
-    let Some(mut line) = connect(course, parts, &account.entered.smtp, context).await else {
+    let Some(mut line) = connect(course, parts, &account.entered.smtp, context, recorder).await
+    else {
         return Outgoing::NotTried;
     };
     let secret = match proof {
@@ -140,11 +143,13 @@ async fn connect(
     parts: &Parts,
     server: &Server,
     context: &Context,
+    recorder: &Recorder,
 ) -> Option<Line> {
     course.begin();
     let settings = &parts.settings.smtp;
     let limit = parts.settings.check;
-    let connected = limited(limit, context, smtp::connect(&parts.net, server, settings)).await;
+    let connected = smtp::connect(&parts.net, server, settings, recorder);
+    let connected = limited(limit, context, connected).await;
     let reached = judge::reached(&server.host, server.port, server.tls);
     let after_tls: Vec<Item> = [Item::SmtpTls].into_iter().chain(INSIDE).collect();
     match connected {
@@ -183,10 +188,11 @@ async fn certificate(parts: &Parts, server: &Server) -> String {
     any.verify = TlsVerify::AcceptAny;
     let settings = &parts.settings.smtp;
     let context = Context::default();
+    let unheard = Recorder::off();
     let looked = limited(
         parts.settings.check,
         &context,
-        smtp::connect(&parts.net, &any, settings),
+        smtp::connect(&parts.net, &any, settings, &unheard),
     );
     match looked.await {
         Ok(Ok(line)) => {

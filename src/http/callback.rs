@@ -7,12 +7,16 @@ use axum::{
 };
 
 use crate::{
-    diagnosis::{Context, Failure, explain},
-    model::CloudService,
+    model::{CloudService, HeldSignIn},
     token::{CallbackQuery, SignInError, SignedIn},
 };
 
-use super::{Desk, problem::ApiError, query::Word};
+use super::{
+    Desk,
+    problem::ApiError,
+    query::Word,
+    sign_in::{held_next, held_what, words},
+};
 
 /// Redeems what the platform sent. Open to anybody: the state in the query is the proof, 256 bits, good
 /// once and for ten minutes. Nothing of the request but its path and query is used.
@@ -45,6 +49,9 @@ pub(super) async fn callback(
 }
 
 fn welcome(signed_in: &SignedIn) -> Response {
+    if let Some(held) = &signed_in.held {
+        return waiting(held);
+    }
     let who = signed_in
         .signed_in_as
         .as_deref()
@@ -62,6 +69,16 @@ fn welcome(signed_in: &SignedIn) -> Response {
     )
 }
 
+/// 202: nothing is used before an administrator says so.
+fn waiting(held: &HeldSignIn) -> Response {
+    page(
+        StatusCode::ACCEPTED,
+        "The sign-in waits for confirmation",
+        &[&held_what(held), &held_next(held)],
+        Some("sign_in_held"),
+    )
+}
+
 fn refusal(error: &SignInError) -> Response {
     let (status, what, next) = words(error);
     page(
@@ -70,74 +87,6 @@ fn refusal(error: &SignInError) -> Response {
         &[&what, &next],
         Some(error.code()),
     )
-}
-
-const AGAIN: &str = "Close this window, go back to the cloud provider in motion-email and use Authenticate again (motion-email provider authenticate ID).";
-
-/// What a person in front of a browser is told: the status, what happened, the next step. Table-tested.
-fn words(error: &SignInError) -> (StatusCode, String, String) {
-    let (status, what, next) = match error {
-        SignInError::Exchange(cause) => {
-            let words = explain(&Failure::Oauth(cause.clone()), &Context::default());
-            let what = format!("{} {}", words.what, words.why);
-            let next = format!("{} Then use Authenticate again.", words.next);
-            return (StatusCode::BAD_GATEWAY, what, next);
-        }
-        SignInError::Malformed { what } => (
-            StatusCode::BAD_REQUEST,
-            format!("This address is not one that a sign-in page sends people to: {what}."),
-            AGAIN,
-        ),
-        SignInError::StateUnknown | SignInError::OtherCaller => (
-            StatusCode::BAD_REQUEST,
-            "No sign-in that was begun here belongs to this address.".to_owned(),
-            AGAIN,
-        ),
-        SignInError::StateUsed => (
-            StatusCode::BAD_REQUEST,
-            "This sign-in was finished before; the page was loaded twice.".to_owned(),
-            "If the cloud provider shows that it is signed in, all is well: close this window. Otherwise use Authenticate again.",
-        ),
-        SignInError::StateExpired => (
-            StatusCode::BAD_REQUEST,
-            "This sign-in took longer than ten minutes.".to_owned(),
-            AGAIN,
-        ),
-        SignInError::OtherService | SignInError::OtherIssuer => (
-            StatusCode::BAD_REQUEST,
-            "The answer comes from another platform than the one the sign-in was begun with."
-                .to_owned(),
-            AGAIN,
-        ),
-        SignInError::Refused { error, description } => (
-            StatusCode::BAD_REQUEST,
-            format!(
-                "The platform refused the sign-in. Its words: \u{201c}{error}\u{201d} {description}"
-            ),
-            "If the platform asks for an administrator's approval, let an administrator sign in once; otherwise use Authenticate again.",
-        ),
-        SignInError::NoRefreshToken => (
-            StatusCode::BAD_REQUEST,
-            "The platform gave no lasting permission (no refresh token).".to_owned(),
-            "Grant offline access to the app registration, then use Authenticate again and accept everything it asks for.",
-        ),
-        SignInError::ScopeMissing { scope } => (
-            StatusCode::BAD_REQUEST,
-            format!("The permission {scope} was not granted."),
-            "Add it to the app registration's delegated permissions, then use Authenticate again and leave every box ticked.",
-        ),
-        SignInError::ProviderMissing => (
-            StatusCode::BAD_REQUEST,
-            "The cloud provider was removed meanwhile.".to_owned(),
-            "Add it again and use Authenticate.",
-        ),
-        SignInError::Store(_) | SignInError::Interrupted => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "The sign-in could not be recorded.".to_owned(),
-            "Wait a minute and use Authenticate again; the log of motion-email has the cause.",
-        ),
-    };
-    (status, what, next.to_owned())
 }
 
 /// A page of plain text without scripts, pictures or links; every word escaped.
@@ -215,6 +164,7 @@ mod tests {
         let page = welcome(&SignedIn {
             provider: crate::model::CloudProviderId::new(1),
             signed_in_as: Some("anna@<b>".to_owned()),
+            held: None,
         });
         assert_eq!(page.status(), StatusCode::OK);
         let html = text(page).await;
@@ -225,34 +175,34 @@ mod tests {
         assert!(html.contains("close this window"), "{html}");
     }
 
-    #[test]
-    fn every_refusal_says_what_to_do_next() {
-        let all = [
-            SignInError::Malformed { what: "x" },
-            SignInError::StateUnknown,
-            SignInError::StateUsed,
-            SignInError::StateExpired,
-            SignInError::OtherService,
-            SignInError::OtherIssuer,
-            SignInError::OtherCaller,
-            SignInError::NoRefreshToken,
-            SignInError::ScopeMissing {
-                scope: "IMAP".to_owned(),
-            },
-            SignInError::ProviderMissing,
-            SignInError::Interrupted,
-            SignInError::Exchange(crate::oauth::OauthError::Throttled { retry_after: None }),
-        ];
-        for error in all {
-            let (status, what, next) = words(&error);
-            assert!(
-                status.is_client_error() || status.is_server_error(),
-                "{error}"
-            );
-            assert!(
-                what.ends_with('.') && next.contains("Authenticate"),
-                "{error}"
-            );
+    #[tokio::test]
+    async fn a_person_who_was_not_expected_reads_both_names_and_the_next_step() {
+        let provider = crate::model::CloudProviderId::new(7);
+        let page = welcome(&SignedIn {
+            provider,
+            signed_in_as: Some("anna@x".to_owned()),
+            held: Some(HeldSignIn {
+                provider,
+                person: crate::model::Person {
+                    user_name: Some("anna@x".to_owned()),
+                    ..crate::model::Person::default()
+                },
+                expected: vec!["<i>info@x".to_owned()],
+                replaces: None,
+                held_at: crate::model::Timestamp::from_millis(0),
+                expires_at: crate::model::Timestamp::from_millis(86_400_000),
+            }),
+        });
+        assert_eq!(page.status(), StatusCode::ACCEPTED);
+        let html = text(page).await;
+        for said in [
+            "anna@x",
+            "&lt;i&gt;info@x",
+            "provider confirm 7 --signed-in-as anna@x",
+            "provider discard 7",
+        ] {
+            assert!(html.contains(said), "{said}: {html}");
         }
+        assert!(!html.contains("<i>"), "{html}");
     }
 }

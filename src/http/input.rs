@@ -180,11 +180,11 @@ pub(super) trait Kind {
 impl Kind for String {
     const WORDS: &'static str = "text";
 }
-impl Kind for i64 {
-    const WORDS: &'static str = "a whole number";
-}
 impl Kind for bool {
     const WORDS: &'static str = "true or false";
+}
+impl Kind for i64 {
+    const WORDS: &'static str = "a whole number";
 }
 impl Kind for Vec<String> {
     const WORDS: &'static str = "a list of texts";

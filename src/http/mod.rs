@@ -29,7 +29,9 @@
 
 mod accounts;
 mod answer;
+mod calendar;
 mod callback;
+mod caller;
 mod contacts;
 mod doctor;
 mod guard;
@@ -41,6 +43,7 @@ mod providers;
 mod query;
 mod routes;
 mod serve;
+mod sign_in;
 mod status;
 
 #[cfg(test)]
@@ -56,8 +59,10 @@ use crate::{
     store::Store,
     supervisor,
     token::TokenKeeper,
+    transcript::Transcripts,
 };
 
+pub use caller::Peer;
 pub use routes::{local_router, public_router};
 pub use serve::serve;
 
@@ -74,6 +79,8 @@ pub struct Desk {
     pub doctor: Doctor,
     /// What accounts' tasks show, and the way to wake them.
     pub supervisor: supervisor::Handle,
+    /// What was lately said to servers.
+    pub transcripts: Transcripts,
     /// The log's level and losses.
     pub log: LogControl,
     /// Wall-clock time.
@@ -98,6 +105,8 @@ pub struct Settings {
     pub started_at: Timestamp,
     /// How long a mail is tried before it expires.
     pub expire_after: Duration,
+    /// From when on a mailbox without contact is warned about.
+    pub calendar: crate::calendar::Settings,
     /// How long one request may take, the arrival of its body included.
     pub request_timeout: Duration,
 }

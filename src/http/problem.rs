@@ -53,6 +53,13 @@ pub(super) enum ApiError {
         detail: String,
         next: &'static str,
     },
+    /// A sign-in that did not succeed; in the words of `sign_in`.
+    Refused {
+        status: StatusCode,
+        code: &'static str,
+        detail: String,
+        next: String,
+    },
     /// Nobody has proven who is calling.
     Unauthenticated,
     /// The route knows other methods only.
@@ -155,6 +162,7 @@ impl ApiError {
             Self::Forbidden { code, detail, next } => {
                 (StatusCode::FORBIDDEN, code, detail, next.into())
             }
+            Self::Refused { status, code, detail, next } => (status, code, detail, next),
             Self::Unauthenticated => (
                 StatusCode::UNAUTHORIZED,
                 "not_authenticated",

@@ -13,8 +13,8 @@ use axum::{
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::{
-    Desk, accounts, callback, contacts, doctor, guard, messages, outbox, problem::ApiError,
-    providers, status,
+    Desk, accounts, calendar, callback, contacts, doctor, guard, messages, outbox,
+    problem::ApiError, providers, status,
 };
 
 /// The largest body of most routes.
@@ -60,6 +60,7 @@ pub(super) fn table() -> Vec<Route> {
         Open GET "/health/ready" => status::ready;
         Open GET "/api/cloudProviders/oauth2/{service}/callback" => callback::callback;
         Local GET "/api/status" => status::show;
+        Local GET "/api/calendar" => calendar::list;
         Local POST "/api/doctor" => doctor::everything;
         Local GET "/api/log-level" => status::log_level;
         Local PUT "/api/log-level" => status::set_log_level;
@@ -70,6 +71,11 @@ pub(super) fn table() -> Vec<Route> {
         Local PUT "/api/cloudProviders/{id}" => providers::change;
         Local DELETE "/api/cloudProviders/{id}" => providers::remove;
         Local POST "/api/cloudProviders/{id}/authenticate" => providers::authenticate;
+        Local POST "/api/cloudProviders/{id}/redirected" => providers::redirected;
+        Local POST "/api/cloudProviders/{id}/device" => providers::begin_device;
+        Local GET "/api/cloudProviders/{id}/device" => providers::device;
+        Local POST "/api/cloudProviders/{id}/confirm" => providers::confirm;
+        Local POST "/api/cloudProviders/{id}/discard" => providers::discard;
         Local POST "/api/cloudProviders/{id}/secret" => providers::secret;
         Local GET "/api/cloudProviders/{id}/grant" => providers::grant;
         Local GET "/api/mail/accounts" => accounts::list;
@@ -82,6 +88,7 @@ pub(super) fn table() -> Vec<Route> {
         Local POST "/api/mail/accounts/{id}/resume" => accounts::resume;
         Local POST "/api/mail/accounts/{id}/sync" => accounts::sync;
         Local POST "/api/mail/accounts/{id}/doctor" => doctor::account;
+        Local GET "/api/mail/accounts/{id}/transcript" => accounts::transcript;
         Local GET "/api/mail/messages" => messages::list;
         Local GET "/api/mail/messages/{id}" => messages::show;
         Local GET "/api/mail/messages/{id}/raw" => messages::raw;

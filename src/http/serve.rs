@@ -2,8 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{Router, serve::Listener};
-use hyper::server::conn::http1;
+use axum::{Router, http::Request, serve::Listener};
+use hyper::{body::Incoming, server::conn::http1, service::Service, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
@@ -13,6 +13,8 @@ use tokio::{
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
+
+use super::caller::{Caller, Peer};
 
 /// Connections that one listener serves at once; others wait to be accepted (I10).
 const CONNECTIONS: usize = 256;
@@ -30,11 +32,11 @@ const DRAIN: Duration = Duration::from_secs(10);
 ///
 /// Never fails: trouble in accepting is waited out, trouble of a connection ends that connection.
 /// When dropped, all its connections are closed at once.
-pub async fn serve<L: Listener>(listener: L, router: Router, stop: CancellationToken) {
+pub async fn serve<L: Listener<Io: Peer>>(listener: L, router: Router, stop: CancellationToken) {
     serve_at_once(CONNECTIONS, listener, router, stop).await;
 }
 
-async fn serve_at_once<L: Listener>(
+async fn serve_at_once<L: Listener<Io: Peer>>(
     connections_at_once: usize,
     mut listener: L,
     router: Router,
@@ -105,15 +107,23 @@ async fn wait<L: Listener>(
 /// goes by Transfer-Encoding and closes the connection after the answer (RFC 9112 §6.1).
 async fn converse<Io>(io: Io, router: Router, stop: CancellationToken)
 where
-    Io: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+    Io: Peer + tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
+    let caller = io.peer().map(Caller);
+    let service = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        if let Some(caller) = &caller {
+            request.extensions_mut().insert(caller.clone());
+        }
+        service.call(request)
+    });
     let mut connection = std::pin::pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_PATIENCE)
             .max_header_size(HEAD_BYTES)
             .max_headers(HEAD_FIELDS)
-            .serve_connection(TokioIo::new(io), TowerToHyperService::new(router))
+            .serve_connection(TokioIo::new(io), service)
     );
     let ended = match stop.run_until_cancelled(connection.as_mut()).await {
         Some(ended) => ended,

@@ -12,6 +12,7 @@ use crate::{
 
 use super::{
     Desk, accounts,
+    calendar::{self, ShownEntry, Warned},
     input::{Body, Given, Problems, Unknown},
     problem::ApiError,
     providers,
@@ -24,6 +25,9 @@ const EVERYTHING: Page = Page {
     offset: 0,
 };
 
+/// Warnings that it shows at most.
+const WARNINGS: usize = 1000;
+
 /// What an operator asks first: which process this is, and how each account and provider is.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -34,8 +38,10 @@ pub(super) struct Status {
     started_at: String,
     uptime_seconds: u64,
     log: ShownLog,
-    accounts: Vec<accounts::ShownAccount>,
-    cloud_providers: Vec<providers::ShownProvider>,
+    accounts: Vec<Warned<accounts::ShownAccount>>,
+    cloud_providers: Vec<Warned<providers::ShownProvider>>,
+    /// What is to be said about all of them, the most severe first.
+    warnings: Vec<ShownEntry>,
 }
 
 #[derive(Serialize)]
@@ -50,6 +56,7 @@ struct ShownLog {
 pub(super) async fn show(State(desk): State<Desk>) -> Result<Json<Status>, ApiError> {
     let accounts = accounts::some(&desk, EVERYTHING).await?;
     let providers = providers::some(&desk, EVERYTHING).await?;
+    let warnings = calendar::warnings(&desk, WARNINGS).await?;
     let lost = desk.log.lost();
     Ok(Json(Status {
         node: desk.settings.node_name.clone(),
@@ -67,6 +74,7 @@ pub(super) async fn show(State(desk): State<Desk>) -> Result<Json<Status>, ApiEr
         },
         accounts: accounts.rows,
         cloud_providers: providers.rows,
+        warnings,
     }))
 }
 

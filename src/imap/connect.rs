@@ -7,11 +7,12 @@ use tokio::time::timeout;
 
 use super::{
     ImapError, Settings, Step, reply,
-    wire::{Budget, Transport, Wire},
+    wire::{Budget, Wire},
 };
 use crate::{
     model::{Server, TlsMode},
-    net::{Handshake, Net},
+    net::{Handshake, Net, Transport},
+    transcript::{Protocol, Recorder, Tap},
 };
 
 /// A server that has greeted us over TLS; nobody is logged in.
@@ -29,7 +30,8 @@ pub(super) type Capabilities = HashSet<String>;
 /// Dials, shakes hands, reads the greeting and the capabilities.
 ///
 /// With [`TlsMode::StartTls`] TLS is mandatory: nothing that was said before it counts, and octets
-/// that came with the answer to STARTTLS end the connection. Dropping the future hangs up.
+/// that came with the answer to STARTTLS end the connection. What is said is kept by `recorder`, inside
+/// TLS. Dropping the future hangs up.
 ///
 /// # Errors
 /// Any [`ImapError`] but those of a login.
@@ -37,30 +39,34 @@ pub async fn connect(
     net: &Net,
     server: &Server,
     settings: &Settings,
+    recorder: &Recorder,
 ) -> Result<Greeted, ImapError> {
-    let tcp = net.dial(&server.host, server.port).await?;
-    match server.tls {
-        TlsMode::Tls => {
-            let mut tls = net.tls(&server.host, &server.verify, tcp).await?;
-            let handshake = Handshake::take(&mut tls);
-            let greeted = Greeted::over(Box::new(tls), settings).await?;
-            Ok(Greeted {
-                handshake,
-                ..greeted
-            })
-        }
-        TlsMode::StartTls => {
-            let plain = start_tls(Box::new(tcp), settings).await?;
-            let mut tls = net.tls(&server.host, &server.verify, plain).await?;
-            let handshake = Handshake::take(&mut tls);
-            // There is no second greeting.
-            let greeted = Greeted::ask(Wire::new(Box::new(tls)), settings).await?;
-            Ok(Greeted {
-                handshake,
-                ..greeted
-            })
-        }
-    }
+    let tap = recorder.begin(Protocol::Imap);
+    greeted(net, server, settings, &tap)
+        .await
+        .inspect_err(|error| tap.note(&format!("could not connect: {error}")))
+}
+
+async fn greeted(
+    net: &Net,
+    server: &Server,
+    settings: &Settings,
+    tap: &Tap,
+) -> Result<Greeted, ImapError> {
+    let in_clear = |tcp| start_tls(Box::new(tap.over(tcp)), settings);
+    let (tls, handshake) = net
+        .encrypted(server, in_clear, |text| tap.note(text))
+        .await?;
+    let stream = Box::new(tap.over(tls));
+    let greeted = match server.tls {
+        TlsMode::Tls => Greeted::over(stream, settings).await?,
+        // There is no second greeting.
+        TlsMode::StartTls => Greeted::ask(Wire::new(stream), settings).await?,
+    };
+    Ok(Greeted {
+        handshake,
+        ..greeted
+    })
 }
 
 impl Greeted {

@@ -166,29 +166,43 @@ impl ImapError {
     /// The connection ended as connections do: a session's time is over, a token has expired, the
     /// server restarts, a line is cut. Connecting again is the answer, and nobody needs to know.
     pub fn is_goodbye(&self) -> bool {
-        matches!(self, Self::Bye { .. } | Self::Broken { .. })
-            && self.class() == FailureClass::RetryLater
+        match self {
+            Self::Bye { .. } | Self::Broken { .. } => self.class() == FailureClass::RetryLater,
+            // Exchange Online says it in the answer to a command too.
+            Self::Refused { text, .. } => quirks::is_token_expired(text),
+            _ => false,
+        }
+    }
+
+    /// A server refused the access token it was shown, for whatever reason: a fresh one may help.
+    pub fn is_token_refused(&self) -> bool {
+        match self {
+            Self::AuthenticationRefused { text, .. } => {
+                self.class() == FailureClass::OperatorMustAct || quirks::is_token_expired(text)
+            }
+            _ => false,
+        }
     }
 }
 
 /// What the response code or the words of a refusal say for certain (RFC 5530).
 fn refusal(code: Option<&str>, text: &str) -> Option<FailureClass> {
-    if let Some(hold) = quirks::suggested_backoff(text) {
-        return Some(FailureClass::HoldFor(hold));
+    if let Some(class) = quirks::by_words(text) {
+        return Some(class);
     }
     match code {
-        Some("UNAVAILABLE" | "INUSE" | "LIMIT" | "SERVERBUG" | "OVERQUOTA" | "THROTTLED") => {
-            Some(FailureClass::RetryLater)
-        }
+        Some("UNAVAILABLE" | "INUSE" | "SERVERBUG") => Some(FailureClass::RetryLater),
+        Some("LIMIT" | "THROTTLED") => Some(FailureClass::HoldFor(quirks::LIMIT_HOLD)),
+        Some("OVERQUOTA") => Some(FailureClass::HoldFor(quirks::BANDWIDTH_HOLD)),
         Some(
             "AUTHENTICATIONFAILED"
             | "AUTHORIZATIONFAILED"
             | "EXPIRED"
             | "PRIVACYREQUIRED"
             | "CONTACTADMIN"
-            | "NOPERM",
+            | "NOPERM"
+            | "WEBALERT",
         ) => Some(FailureClass::OperatorMustAct),
-        _ if quirks::is_crowded(text) => Some(FailureClass::RetryLater),
         _ => None,
     }
 }
@@ -265,6 +279,12 @@ mod tests {
         };
         assert!(bye("Session invalidated - AccessTokenExpired").is_goodbye());
         assert!(!bye(throttled).is_goodbye());
+        let expired = ImapError::Refused {
+            during: Step::Fetch,
+            code: Some("AUTHENTICATIONFAILED".to_owned()),
+            text: "Session invalidated - AccessTokenExpired".to_owned(),
+        };
+        assert!(expired.is_goodbye() && expired.class() == RetryLater);
         assert_eq!(bye(throttled).class(), hold);
     }
 }

@@ -10,6 +10,7 @@ use super::{
     reply::{self, Words},
     wire::{Budget, Heard, Tagged, Wire},
 };
+use crate::transcript::Secrets;
 
 /// What proves who we are.
 #[derive(Clone, Copy, Debug)]
@@ -43,15 +44,18 @@ impl Greeted {
         let budget = Budget::new(self.settings.command_timeout);
         self.wire.allow(budget.limits);
         let way = Way::choose(login, |name| self.capabilities.contains(name))?;
+        // A server may echo what it did not understand.
+        let (Secret::Password(secret) | Secret::AccessToken(secret)) = login.secret;
+        let secrets = Secrets::default().with(secret);
         let said = match timeout(budget.time, way.walk(&mut self.wire, login)).await {
-            Ok(said) => said?,
+            Ok(said) => said.map_err(|error| without(&secrets, error))?,
             Err(_elapsed) => return Err(ImapError::TimedOut { during }),
         };
         if let (Tagged::Refused(Words { code, text }), challenge_json) = said {
             return Err(ImapError::AuthenticationRefused {
-                challenge_json,
+                challenge_json: challenge_json.map(|json| secrets.masked(&json)),
                 code,
-                text: without_secret(&text, login),
+                text: secrets.masked(&text),
             });
         }
         let capabilities = connect::capabilities(&mut self.wire, &self.settings).await?;
@@ -59,14 +63,19 @@ impl Greeted {
     }
 }
 
-/// A server may echo what it did not understand.
-fn without_secret(text: &str, login: &Login<'_>) -> String {
-    let (Secret::Password(secret) | Secret::AccessToken(secret)) = login.secret;
-    let secret = secret.expose_secret();
-    if secret.is_empty() {
-        text.to_owned()
-    } else {
-        text.replace(secret, "***")
+/// The same failure, its words masked.
+fn without(secrets: &Secrets, error: ImapError) -> ImapError {
+    match error {
+        ImapError::Bye { during, code, text } => ImapError::Bye {
+            during,
+            code,
+            text: secrets.masked(&text),
+        },
+        ImapError::Nonsense { during, line } => ImapError::Nonsense {
+            during,
+            line: secrets.masked(&line),
+        },
+        other => other,
     }
 }
 

@@ -2,17 +2,68 @@
 
 use std::time::Duration;
 
+use crate::model::FailureClass;
+
+/// After a limit without a time: what Exchange Online usually names is five minutes, others say nothing.
+pub const LIMIT_HOLD: Duration = Duration::from_secs(15 * 60);
+/// Gmail suspends for up to a day; room comes back all the time, so ask again each hour.
+pub const BANDWIDTH_HOLD: Duration = Duration::from_secs(60 * 60);
+const UNSAID_BACKOFF: Duration = Duration::from_secs(300);
+
+/// What a server's words alone say for certain, whatever was being done and whatever code stands before.
+pub fn by_words(text: &str) -> Option<FailureClass> {
+    if let Some(hold) = suggested_backoff(text) {
+        return Some(FailureClass::HoldFor(hold));
+    }
+    if is_token_expired(text) || is_crowded(text) {
+        return Some(FailureClass::RetryLater);
+    }
+    let text = text.to_ascii_lowercase();
+    let says = |any: &[&str]| any.iter().any(|words| text.contains(words));
+    Some(if says(&["account exceeded command or bandwidth limits"]) {
+        FailureClass::HoldFor(BANDWIDTH_HOLD)
+    } else if says(&["rate limit hit"]) {
+        FailureClass::HoldFor(LIMIT_HOLD)
+    } else if says(&[
+        "server unavailable",
+        "temporary system error",
+        "session expired, please login again",
+    ]) {
+        FailureClass::RetryLater
+    } else if says(&[
+        "maximum size of appendable message",
+        "retrieval using the imap4 protocol failed",
+    ]) {
+        FailureClass::GiveUp
+    } else if says(&[
+        "folder name is reserved",
+        "application-specific password required",
+        "web login required",
+    ]) {
+        FailureClass::OperatorMustAct
+    } else {
+        return None;
+    })
+}
+
 /// Exchange Online: `NO Request is throttled. Suggested Backoff Time: 299910 milliseconds`. At most an
-/// hour is believed.
+/// hour is believed; five minutes where it names none.
 pub fn suggested_backoff(text: &str) -> Option<Duration> {
-    let (_, rest) = text.split_once("Suggested Backoff Time:")?;
-    let digits: String = rest
-        .trim_start()
-        .chars()
-        .take_while(char::is_ascii_digit)
-        .collect();
-    let millis: u64 = digits.parse().ok()?;
-    Some(Duration::from_millis(millis).min(Duration::from_secs(3600)))
+    let named = text
+        .split_once("Suggested Backoff Time:")
+        .and_then(|(_, rest)| {
+            let digits: String = rest
+                .trim_start()
+                .chars()
+                .take_while(char::is_ascii_digit)
+                .collect();
+            let millis: u64 = digits.parse().ok()?;
+            Some(Duration::from_millis(millis).min(Duration::from_secs(3600)))
+        });
+    named.or_else(|| {
+        let throttled = text.contains("Request is throttled");
+        throttled.then_some(UNSAID_BACKOFF)
+    })
 }
 
 /// Exchange Online: the login is accepted, then every command answers
@@ -24,6 +75,14 @@ pub fn is_not_connected(text: &str) -> bool {
 /// Exchange Online: `* BYE Session invalidated - AccessTokenExpired` when the token of a session expires.
 pub fn is_token_expired(text: &str) -> bool {
     text.contains("AccessTokenExpired")
+}
+
+/// The words are about the session or the server, whatever was asked of it: an outage, a token that expired,
+/// a login or an open folder that the server has forgotten.
+pub fn is_about_the_session(text: &str) -> bool {
+    is_token_expired(text)
+        || text.contains("Unavailable")
+        || text.contains("received in Invalid state")
 }
 
 /// Gmail: `NO [ALERT] Too many simultaneous connections. (Failure)`, which comes where a refused login
@@ -49,5 +108,7 @@ mod tests {
         assert_eq!(suggested_backoff(text), Some(Duration::from_secs(3600)));
         assert_eq!(suggested_backoff("Suggested Backoff Time: soon"), None);
         assert_eq!(suggested_backoff("hello"), None);
+        let text = "Request is throttled. Suggested Backoff Time: soon";
+        assert_eq!(suggested_backoff(text), Some(UNSAID_BACKOFF));
     }
 }

@@ -124,3 +124,36 @@ pub(crate) async fn session(script: &str) -> (Session, Peer) {
     };
     (greeted.unwrap().login(&login).await.unwrap(), peer)
 }
+
+/// What a literal refusal (`A1 NO …`, `A1 BAD …`) or `* BYE …` means, by way of the parser: to test decisions with.
+pub(crate) fn refusal(during: super::Step, line: &str) -> ImapError {
+    use async_imap::imap_proto::{Response, Status};
+    let wire = format!("{line}\r\n");
+    let (_, response) = Response::parse(wire.as_bytes()).expect(line);
+    let words = |outcome| {
+        let words = super::reply::words(outcome);
+        (words.code, words.text)
+    };
+    match &response {
+        Response::Done { outcome, .. } if during == super::Step::Login => {
+            let (code, text) = words(outcome);
+            ImapError::AuthenticationRefused {
+                challenge_json: None,
+                code,
+                text,
+            }
+        }
+        Response::Done { outcome, .. } => {
+            let (code, text) = words(outcome);
+            ImapError::Refused { during, code, text }
+        }
+        Response::Data {
+            status: Status::Bye,
+            outcome,
+        } => {
+            let (code, text) = words(outcome);
+            ImapError::Bye { during, code, text }
+        }
+        other => panic!("{line}: {other:?}"),
+    }
+}

@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Parts, Settings, SyncError};
 use crate::{
-    imap::{ImapError, Listed, Session},
+    imap::{ImapError, Listed, Session, quirks},
     mime,
     model::{FailureClass, ParsedMail, Timestamp, fail_point},
     store::{Aside, AsideReason, IngestItem, NewMessage},
@@ -78,12 +78,11 @@ pub(super) async fn fetch(
 pub(super) fn is_about_the_mail(error: &ImapError) -> bool {
     match error {
         ImapError::Refused { code, text, .. } => {
-            let passing = matches!(
-                code.as_deref(),
-                Some("UNAVAILABLE" | "INUSE" | "LIMIT" | "SERVERBUG" | "OVERQUOTA" | "THROTTLED")
-            );
-            // Exchange Online's words for an outage are a plain NO or BAD.
-            !passing && !text.contains("Unavailable") && error.class() == FailureClass::RetryLater
+            let passing = matches!(code.as_deref(), Some("UNAVAILABLE" | "INUSE" | "SERVERBUG"));
+            // Exchange Online's words for an outage or a lost session are a plain NO or BAD.
+            let ours = passing || quirks::is_about_the_session(text);
+            let class = error.class();
+            !ours && matches!(class, FailureClass::RetryLater | FailureClass::GiveUp)
         }
         _ => false,
     }

@@ -11,9 +11,6 @@ use crate::model::Backoff;
 /// are forgotten. Without this a server that takes every login and hangs up would be hammered.
 const STEADY: Duration = Duration::from_secs(30);
 
-/// Troubles that may pass by themselves are the operator's from this failure on.
-const PERHAPS: u32 = 3;
-
 /// Where the lane stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -29,6 +26,8 @@ pub(super) enum Phase {
         failures: u32,
         line: Line,
     },
+    /// The server named a time: nothing before it has passed, whoever asks.
+    Holding { until: Instant, failures: u32 },
     /// A person has to act; it is tried now and then all the same.
     Parked { until: Instant, failures: u32 },
 }
@@ -72,8 +71,10 @@ pub(super) enum Trouble {
     Goodbye,
     /// Try again on the schedule.
     Later,
-    /// Try again on the schedule; a person has to act if it stays.
-    Perhaps,
+    /// Try again on the schedule; from this failure on a person has to act.
+    Perhaps(u32),
+    /// There is nothing to try with before this time, unless somebody says so.
+    Wait(Duration),
     /// Not before this time has passed.
     Hold(Duration),
     /// A person has to act.
@@ -132,7 +133,9 @@ impl Machine {
     /// When [`Event::Due`] is to come.
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self.phase {
-            Phase::Waiting { until, .. } | Phase::Parked { until, .. } => Some(until),
+            Phase::Waiting { until, .. }
+            | Phase::Holding { until, .. }
+            | Phase::Parked { until, .. } => Some(until),
             Phase::Connecting { .. } => None,
             Phase::Syncing { line, .. } => line.renew_at,
             Phase::Watching { look_at, line, .. } => Some(
@@ -157,6 +160,16 @@ impl Machine {
                     (Phase::Connecting { failures }, vec![Effect::Connect])
                 }
                 Event::Connected { .. }
+                | Event::Renewed { .. }
+                | Event::NotRenewed { .. }
+                | Event::Synced { .. }
+                | Event::Nudged
+                | Event::Failed(_) => stay,
+            },
+            Phase::Holding { failures, .. } => match event {
+                Event::Due => (Phase::Connecting { failures }, vec![Effect::Connect]),
+                Event::Woken
+                | Event::Connected { .. }
                 | Event::Renewed { .. }
                 | Event::NotRenewed { .. }
                 | Event::Synced { .. }
@@ -291,11 +304,18 @@ impl Machine {
                 },
                 vec![Effect::HangUp, Effect::Connect],
             ),
-            Trouble::Perhaps if failures_now >= PERHAPS => (park(), vec![Effect::HangUp]),
-            Trouble::Goodbye | Trouble::Later | Trouble::Perhaps => {
+            Trouble::Perhaps(tries) if failures_now >= tries => (park(), vec![Effect::HangUp]),
+            Trouble::Goodbye | Trouble::Later | Trouble::Perhaps(_) => {
                 (wait(delay), vec![Effect::HangUp])
             }
-            Trouble::Hold(hold) => (wait(hold.max(delay)), vec![Effect::HangUp]),
+            Trouble::Wait(time) => (wait(time.max(delay)), vec![Effect::HangUp]),
+            Trouble::Hold(time) => (
+                Phase::Holding {
+                    until: now + time.max(delay),
+                    failures: failures_now,
+                },
+                vec![Effect::HangUp],
+            ),
             Trouble::Operator => (park(), vec![Effect::HangUp]),
         }
     }
@@ -395,6 +415,10 @@ mod tests {
             until: now + seconds(after),
             failures,
         };
+        let hold = |after, failures| Phase::Holding {
+            until: now + seconds(after),
+            failures,
+        };
         let park = |failures| Phase::Parked {
             until: now + seconds(270),
             failures,
@@ -443,20 +467,33 @@ mod tests {
             ),
             (
                 Phase::Connecting { failures: 0 },
-                Event::Failed(Trouble::Perhaps),
+                Event::Failed(Trouble::Perhaps(3)),
                 wait(5, 1),
                 vec![HangUp],
             ),
             (
                 Phase::Connecting { failures: 2 },
-                Event::Failed(Trouble::Perhaps),
+                Event::Failed(Trouble::Perhaps(3)),
                 park(3),
                 vec![HangUp],
             ),
             (
                 Phase::Connecting { failures: 0 },
                 Event::Failed(Trouble::Hold(seconds(299))),
-                wait(299, 1),
+                hold(299, 1),
+                vec![HangUp],
+            ),
+            (hold(299, 1), Event::Woken, hold(299, 1), vec![]),
+            (
+                hold(0, 1),
+                Event::Due,
+                Phase::Connecting { failures: 1 },
+                vec![Connect],
+            ),
+            (
+                Phase::Connecting { failures: 0 },
+                Event::Failed(Trouble::Wait(seconds(60))),
+                wait(60, 1),
                 vec![HangUp],
             ),
             (

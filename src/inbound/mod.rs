@@ -42,6 +42,10 @@ mod testing;
 mod testing_server;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_platform;
+#[cfg(test)]
+mod tests_said;
 mod trouble;
 
 use std::{sync::Arc, time::Duration};
@@ -57,6 +61,7 @@ use crate::{
     net::Net,
     store::Store,
     token::TokenKeeper,
+    transcript::Transcripts,
 };
 
 /// What every inbound lane works with.
@@ -74,6 +79,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Memory, shared by all lanes.
     pub budget: Budget,
+    /// What was lately said.
+    pub transcripts: Transcripts,
     /// The same for all lanes.
     pub settings: Settings,
 }

@@ -3,7 +3,7 @@
 use crate::{
     imap::{self, ImapError, Login, Secret, Selected, Session},
     inbound::{Parts, SyncError, sync::FOLDER},
-    model::{Account, Authentication, FailureClass, Timestamp},
+    model::{Account, Authentication, Timestamp},
     token::Token,
 };
 
@@ -32,7 +32,7 @@ pub(super) async fn open(account: &Account, parts: &Parts) -> Result<Opened, Syn
         Authentication::Modern { provider, .. } => {
             let token = parts.keeper.access_token(*provider).await?;
             match with_token(account, parts, &token).await {
-                Err(error) if is_refused(&error) => {
+                Err(error) if error.is_token_refused() => {
                     // Perhaps only this token is bad: once more with a fresh one.
                     parts.keeper.refused(*provider, token.version);
                     let fresh = parts.keeper.access_token(*provider).await?;
@@ -84,8 +84,10 @@ async fn log_in(
     token: Option<Stamp>,
 ) -> Result<Opened, ImapError> {
     let settings = &parts.settings.imap;
+    let (Secret::Password(hidden) | Secret::AccessToken(hidden)) = secret;
+    let recorder = parts.transcripts.account(account.id).hiding(hidden);
     let net = parts.net.via(&account.entered.proxy);
-    let greeted = imap::connect(&net, &account.entered.imap, settings).await?;
+    let greeted = imap::connect(&net, &account.entered.imap, settings, &recorder).await?;
     let user = account.imap_user();
     let mut session = greeted.login(&Login { user, secret }).await?;
     // The proof that the mailbox really opens: some servers accept the login and refuse all else.
@@ -95,9 +97,4 @@ async fn log_in(
         selected,
         token,
     })
-}
-
-fn is_refused(error: &ImapError) -> bool {
-    matches!(error, ImapError::AuthenticationRefused { .. })
-        && error.class() == FailureClass::OperatorMustAct
 }

@@ -63,15 +63,7 @@ impl Report {
 
     /// Something failed; it is told with the state it leads to.
     pub(super) fn failed(&mut self, error: SyncError) {
-        let entered = &self.account.entered;
-        let context = Context {
-            account: Some(entered.key.to_string()),
-            server: Some(format!("{}:{}", entered.imap.host, entered.imap.port)),
-            user: Some(self.account.imap_user().to_owned()),
-            mailbox: Some(entered.address.to_string()),
-            provider: self.account.provider().map(|provider| provider.to_string()),
-            lane: Some(LaneName::Inbound),
-        };
+        let context = Context::of(&self.account, LaneName::Inbound);
         self.diagnosis = Some(explain(&trouble::failure(error), &context));
     }
 
@@ -82,7 +74,9 @@ impl Report {
     pub(super) async fn publish(&mut self, machine: &Machine) -> Result<(), LeaseLost> {
         let (state, until) = match machine.phase() {
             Phase::Waiting { failures: 0, .. } => (LaneState::Starting, None),
-            Phase::Waiting { until, .. } => (LaneState::Waiting, Some(until)),
+            Phase::Waiting { until, .. } | Phase::Holding { until, .. } => {
+                (LaneState::Waiting, Some(until))
+            }
             Phase::Parked { until, .. } => (LaneState::Parked, Some(until)),
             Phase::Connecting { .. } => (LaneState::Connecting, None),
             Phase::Syncing { .. } => (LaneState::Working, None),

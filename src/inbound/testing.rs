@@ -14,7 +14,8 @@ use crate::{
     net::{Net, testing},
     oauth::{self, OauthClient},
     store::{self, LeaseRow, MessageRow, NodeRow, Page, ProblemRow, Store},
-    token::{self, TokenKeeper},
+    token::{self, TokenKeeper, Waits},
+    transcript::{Bounds, Transcripts},
 };
 
 /// How a test's account logs in.
@@ -22,6 +23,8 @@ use crate::{
 pub(super) enum With {
     Password,
     Token,
+    /// By a token of the platform that listens on this port.
+    Platform(u16),
 }
 
 /// A server, a store and an account; lanes can be run one after the other.
@@ -102,8 +105,8 @@ impl World {
                 user: "desk".to_owned(),
                 password: SecretString::from("secret"),
             },
-            With::Token => Authentication::Modern {
-                provider: add_provider(&store, &clock).await,
+            With::Token | With::Platform(_) => Authentication::Modern {
+                provider: add_provider(&store, &clock, with).await,
                 user: "desk@lab.test".to_owned(),
                 delegate: None,
             },
@@ -143,6 +146,15 @@ impl World {
             clock.clone(),
             token::Settings {
                 poll: Duration::from_millis(50),
+                waits: Waits {
+                    grace: Duration::from_millis(100),
+                    retry: Backoff {
+                        first: Duration::from_millis(100),
+                        cap: Duration::from_millis(400),
+                    },
+                    confirm: Duration::from_millis(100),
+                    ..Waits::default()
+                },
                 ..token::Settings::default()
             },
         );
@@ -165,6 +177,7 @@ impl World {
             ..Settings::default()
         };
         adjust(&mut settings);
+        let transcripts = Transcripts::new(clock.clone(), Bounds::default());
         let parts = Parts {
             store: store.clone(),
             blobs,
@@ -172,6 +185,7 @@ impl World {
             keeper,
             clock,
             budget: Budget::default(),
+            transcripts,
             settings,
         };
         Self {
@@ -337,13 +351,17 @@ impl World {
     }
 }
 
-async fn add_provider(store: &Store, clock: &Arc<dyn Clock>) -> CloudProviderId {
+async fn add_provider(store: &Store, clock: &Arc<dyn Clock>, with: With) -> CloudProviderId {
+    let authority = match with {
+        With::Platform(port) => format!("http://127.0.0.1:{port}"),
+        // Nobody listens there: refreshing fails, and nothing leaves the machine.
+        With::Password | With::Token => "https://127.0.0.1:1".to_owned(),
+    };
     let new = NewCloudProvider {
         tenant_id: "tenant".to_owned(),
         client_secret: SecretString::from("client-secret"),
         redirect_uri: "https://motion.test/callback".to_owned(),
-        // Nobody listens there: refreshing fails, and nothing leaves the machine.
-        authority: Some("https://127.0.0.1:1".to_owned()),
+        authority: Some(authority),
         ..NewCloudProvider::new("Cloud", CloudService::MicrosoftAzure, "app")
     };
     store.provider_add(&new, clock.now()).await.unwrap().id

@@ -34,6 +34,16 @@ pub(super) struct State {
     /// Passwords and access tokens that are accepted.
     pub(super) secrets: BTreeSet<String>,
     pub(super) refuse_select: Option<&'static str>,
+    /// The answer to every login, whatever its secret.
+    pub(super) refuse_login: Option<&'static str>,
+    /// Sent behind the secret and before the refusal, base64.
+    pub(super) challenge: Option<String>,
+    /// What came as the answer to each challenge.
+    pub(super) challenge_answers: Vec<String>,
+    /// The next body ends in its middle, and the line with it, without a TLS close notify.
+    pub(super) cut_body: bool,
+    /// The answer to every listing and fetch.
+    pub(super) refuse_fetch: Option<&'static str>,
     pub(super) without_uidnext: bool,
     /// Answered with NIL.
     pub(super) no_body: BTreeSet<u32>,
@@ -68,6 +78,11 @@ impl Server {
             idle: Idle::Announces,
             secrets: BTreeSet::from(["secret".to_owned()]),
             refuse_select: None,
+            refuse_login: None,
+            challenge: None,
+            challenge_answers: Vec::new(),
+            refuse_fetch: None,
+            cut_body: false,
             without_uidnext: false,
             no_body: BTreeSet::new(),
             refusals: BTreeMap::new(),
@@ -225,15 +240,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
             Some((_, rest)) => rest.trim_end_matches('\u{1}').to_owned(),
             None => first.rsplit('\0').next()?.to_owned(),
         };
-        let good = {
+        let (good, refused, challenge) = {
             let mut state = self.server.state();
             state.logins.push(secret.clone());
-            state.secrets.contains(&secret)
+            let good = state.secrets.contains(&secret);
+            (good, state.refuse_login, state.challenge.clone())
         };
-        let answer = if good {
-            "OK done"
-        } else {
-            "NO [AUTHENTICATIONFAILED] no"
+        if let Some(challenge) = challenge {
+            self.say(&format!("+ {challenge}")).await;
+            let answer = self.line().await?;
+            self.server.state().challenge_answers.push(answer);
+        }
+        let answer = match refused {
+            Some(words) => words,
+            None if good => "OK done",
+            None => "NO [AUTHENTICATIONFAILED] no",
         };
         self.say(&format!("{tag} {answer}")).await;
         Some(())
@@ -263,9 +284,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
     }
 
     async fn fetch(&mut self, tag: &str, rest: &str) -> Option<()> {
+        let refused = self.server.state().refuse_fetch;
+        if let Some(words) = refused {
+            self.say(&format!("{tag} {words}")).await;
+            return Some(());
+        }
         let (set, items) = rest.split_once(' ')?;
         let mut out = Vec::new();
-        let (mut dead, mut refused) = (false, false);
+        let (mut dead, mut refused, mut cut) = (false, false, false);
         {
             let mut state = self.server.state();
             let top = state.mails.keys().next_back().copied().unwrap_or(0);
@@ -343,11 +369,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
                     )
                     .as_bytes(),
                 );
+                if std::mem::take(&mut state.cut_body) {
+                    out.extend_from_slice(&part[..part.len() / 2]);
+                    cut = true;
+                    break;
+                }
                 out.extend_from_slice(&part);
                 out.extend_from_slice(b")\r\n");
             }
         }
         self.say_raw(&out).await;
+        if cut {
+            return None;
+        }
         if dead {
             self.line().await;
             return None;

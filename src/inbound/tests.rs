@@ -301,7 +301,7 @@ async fn a_mailbox_that_does_not_open_is_tried_again_and_then_parked() {
         diagnosis.why.contains("authenticated but not connected"),
         "{diagnosis:?}"
     );
-    assert_eq!(world.server.state().logins.len(), 3);
+    assert_eq!(world.server.state().logins.len(), 6);
 }
 
 #[tokio::test]

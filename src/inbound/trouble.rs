@@ -10,6 +10,12 @@ use crate::{
     token::TokenError,
 };
 
+/// A host that is never found is an operator's matter from this failure on.
+const HOST_MISSES: u32 = 3;
+/// A mailbox that does not open is one from this failure on: on the usual schedule after two and a half
+/// minutes, in which a mailbox has moved.
+const MAILBOX_MOVES: u32 = 6;
+
 /// Reading a mailbox failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SyncError {
@@ -47,12 +53,17 @@ pub(super) fn trouble(error: &SyncError) -> Trouble {
         SyncError::Imap(error) if error.is_goodbye() => Trouble::Goodbye,
         // Exchange Online says so for a while after a mailbox has moved.
         SyncError::Imap(ImapError::Refused { text, .. }) if quirks::is_not_connected(text) => {
-            Trouble::Perhaps
+            Trouble::Perhaps(MAILBOX_MOVES)
         }
+        // The identity platform named the time, not the mail server: a token that is there sooner ends it.
+        SyncError::Token(error) => match error.class() {
+            FailureClass::HoldFor(time) => Trouble::Wait(time),
+            class => by_class(class),
+        },
         SyncError::Imap(ImapError::Dial(error))
             if error.is_network() && error.class() == FailureClass::RetryLater =>
         {
-            Trouble::Perhaps
+            Trouble::Perhaps(HOST_MISSES)
         }
         _ => by_class(error_class(error)),
     }
@@ -96,5 +107,26 @@ mod tests {
             let explained = failure(SyncError::Token(error));
             assert!(!matches!(explained, Failure::Bug(_)), "{explained:?}");
         }
+    }
+    #[test]
+    fn row_44_a_name_that_does_not_resolve_is_tried_again_and_told_when_it_stays() {
+        use crate::net::DialStep;
+        let dial = |error| trouble(&SyncError::Imap(ImapError::Dial(error)));
+        for words in [
+            "Name or service not known",
+            "Temporary failure in name resolution",
+        ] {
+            let error = crate::net::DialError::Resolve {
+                host: "mail.example".into(),
+                source: std::io::Error::other(words),
+            };
+            assert_eq!(dial(error), Trouble::Perhaps(HOST_MISSES), "{words}");
+        }
+        let slow = crate::net::DialError::TimedOut {
+            host: "mail.example".into(),
+            port: 993,
+            during: DialStep::Resolve,
+        };
+        assert!(matches!(dial(slow), Trouble::Later | Trouble::Perhaps(_)));
     }
 }

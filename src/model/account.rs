@@ -245,6 +245,21 @@ pub struct Account {
     pub updated_at: Timestamp,
 }
 
+impl NewAccount {
+    /// The provider whose grant it uses and the name that is expected to have given it, with Modern
+    /// Authentication: the delegate, or the user name where there is none.
+    pub fn expected_sign_in(&self) -> Option<(CloudProviderId, &str)> {
+        match &self.authentication {
+            Authentication::Modern {
+                provider,
+                user,
+                delegate,
+            } => Some((*provider, delegate.as_deref().unwrap_or(user))),
+            Authentication::Password { .. } => None,
+        }
+    }
+}
+
 impl Account {
     /// The IMAP identity: for a shared mailbox the shared address.
     pub fn imap_user(&self) -> &str {

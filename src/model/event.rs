@@ -27,10 +27,20 @@ pub enum EventKind {
     GrantSignedIn,
     /// The platform refuses a grant: a person has to sign in again.
     GrantNeedsSignIn,
+    /// A client secret or certificate comes near its end, or has ended.
+    SecretExpires,
+    /// A sign-in that nothing renews comes near the platform's idle limit.
+    SignInIdle,
+    /// A mailbox has not been in contact with its incoming server for too long.
+    MailboxStale,
+    /// It is in contact again.
+    MailboxRecovered,
+    /// Somebody signed in who was not expected: an administrator has to confirm or discard it.
+    GrantHeld,
 }
 
 impl EventKind {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 15] = [
         Self::MessageReceived,
         Self::MessagePutAside,
         Self::MessageSent,
@@ -41,6 +51,11 @@ impl EventKind {
         Self::AccountState,
         Self::GrantSignedIn,
         Self::GrantNeedsSignIn,
+        Self::SecretExpires,
+        Self::SignInIdle,
+        Self::MailboxStale,
+        Self::MailboxRecovered,
+        Self::GrantHeld,
     ];
 
     /// The stored and shown word.
@@ -56,6 +71,11 @@ impl EventKind {
             Self::AccountState => "account.state",
             Self::GrantSignedIn => "grant.signedIn",
             Self::GrantNeedsSignIn => "grant.needsSignIn",
+            Self::SecretExpires => "provider.secretExpires",
+            Self::SignInIdle => "grant.idle",
+            Self::MailboxStale => "mailbox.stale",
+            Self::MailboxRecovered => "mailbox.recovered",
+            Self::GrantHeld => "grant.held",
         }
     }
 

@@ -17,6 +17,7 @@ mod mail;
 mod outgoing;
 mod provider;
 mod proxy;
+mod sign_in;
 mod time;
 mod trust;
 mod uid;
@@ -28,7 +29,7 @@ pub use address::{EmailAddress, InvalidAddress};
 pub use backoff::Backoff;
 pub use event::{EventKind, NewEvent, RecordedEvent};
 pub use fail_point::{FAIL_POINTS, fail_point};
-pub use failure::FailureClass;
+pub use failure::{Action, FailureClass};
 pub use id::{
     AccountId, CloudProviderId, ContactId, FolderId, Id, InteractionId, ListId, MessageId,
     OutboxId, RecipientId,
@@ -41,6 +42,9 @@ pub use provider::{
     GrantState, NewCloudProvider, NewTokens,
 };
 pub use proxy::{InvalidProxy, Proxy, ProxyChoice, ProxyScheme};
+pub use sign_in::{
+    HELD_FOR, HeldSignIn, Person, SignInVerdict, differing, judge_sign_in, same_name,
+};
 pub use time::{Clock, SystemClock, Timestamp};
 pub use trust::{Fingerprint, TlsVerify};
 pub use uid::{Cursor, Generation, Uid, UidValidity};

@@ -4,7 +4,7 @@ use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{CloudProviderId, Timestamp};
+use super::{CloudProviderId, Person, Timestamp};
 
 /// Whose identity platform it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -278,6 +278,8 @@ pub struct Grant {
     pub tenant_id: Option<String>,
     /// The directory's id of that person; stays when they are renamed.
     pub object_id: Option<String>,
+    /// Names that accounts expect and for which an administrator confirmed that person.
+    pub confirmed_for: Vec<String>,
     /// When that person signed in.
     pub signed_in_at: Option<Timestamp>,
     /// When the platform last gave tokens for it: the idle limit counts from here.
@@ -288,6 +290,18 @@ pub struct Grant {
     pub reason: Option<String>,
     /// When the row last changed.
     pub updated_at: Timestamp,
+}
+
+impl Grant {
+    /// Whose it is; `None` before the first sign-in.
+    pub fn person(&self) -> Option<Person> {
+        let person = Person {
+            user_name: self.signed_in_as.clone(),
+            tenant_id: self.tenant_id.clone(),
+            object_id: self.object_id.clone(),
+        };
+        (person != Person::default()).then_some(person)
+    }
 }
 
 /// Tokens as a token endpoint gave them, ready to be stored.
@@ -307,4 +321,15 @@ pub struct NewTokens {
     pub tenant_id: Option<String>,
     /// Object id from the id token, when there was one.
     pub object_id: Option<String>,
+}
+
+impl NewTokens {
+    /// Who gave them, as far as the platform says.
+    pub fn person(&self) -> Person {
+        Person {
+            user_name: self.signed_in_as.clone(),
+            tenant_id: self.tenant_id.clone(),
+            object_id: self.object_id.clone(),
+        }
+    }
 }

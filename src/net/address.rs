@@ -1,4 +1,4 @@
-//! Which addresses may be connected to. Pure.
+//! Which addresses may be connected to. Pure, but for [`is_own`].
 
 use std::net::IpAddr;
 
@@ -72,7 +72,8 @@ pub(super) fn is_loopback(host: &str) -> bool {
 pub(super) fn forbidden_literal(allow_hosts: &[String], host: &str) -> Option<IpAddr> {
     let localhost = is_localhost(host).then_some(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));
     let address = localhost.or_else(|| literal(host))?;
-    (is_local(address) && !is_allowed(allow_hosts, host, address)).then_some(address)
+    let ours = is_local(address) || is_own(address);
+    (ours && !is_allowed(allow_hosts, host, address)).then_some(address)
 }
 
 /// What a host may be written like: at most 253 octets of letters, digits, hyphens, underscores and

@@ -50,7 +50,7 @@ impl Net {
         };
         // The name is the proxy's to resolve; what means our own machine without a resolver, or the
         // proxy's, is refused all the same.
-        if let Some(address) = address::forbidden_literal(&settings.allow_hosts, host) {
+        if let Some(address) = self.forbidden_literal(host) {
             return Err(DialError::Forbidden {
                 host: host.to_owned(),
                 address,
@@ -69,28 +69,58 @@ impl Net {
     }
 
     async fn straight(&self, host: &str, port: u16, guarded: bool) -> Result<TcpStream, DialError> {
-        let settings = &self.inner.settings;
-        let deadline = Instant::now() + settings.connect_timeout;
-        let addresses = resolve(host, port, deadline).await?;
-        let allowed = |at: &&SocketAddr| {
-            !guarded
-                || !(address::is_local(at.ip()) || address::is_own(at.ip()))
-                || address::is_allowed(&settings.allow_hosts, host, at.ip())
-        };
-        let usable: Vec<SocketAddr> = addresses.iter().filter(allowed).copied().collect();
-        if let (true, Some(forbidden)) = (usable.is_empty(), addresses.first()) {
-            return Err(DialError::Forbidden {
-                host: host.to_owned(),
-                address: forbidden.ip(),
-            });
+        let deadline = Instant::now() + self.inner.settings.connect_timeout;
+        let mut addresses = resolve(host, port, deadline).await?;
+        if guarded {
+            addresses = self.usable(host, addresses)?;
         }
-        let tcp = connect_any(host, port, &usable, deadline).await?;
+        let tcp = connect_any(host, port, &addresses, deadline).await?;
         set_up(&tcp).map_err(|source| DialError::Connect {
             host: host.to_owned(),
             port,
             source,
         })?;
         Ok(tcp)
+    }
+
+    /// The addresses of a host that may be connected to, for clients that connect by themselves. Bounded
+    /// by the connect timeout; dropping the future leaves nothing behind.
+    ///
+    /// # Errors
+    /// [`DialError::Resolve`], [`DialError::Forbidden`] or [`DialError::TimedOut`].
+    pub async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, DialError> {
+        self.usable(host, self.any_addresses(host, port).await?)
+    }
+
+    /// The same without the guard: for a host that the operator named in the settings.
+    ///
+    /// # Errors
+    /// [`DialError::Resolve`] or [`DialError::TimedOut`].
+    pub async fn any_addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, DialError> {
+        let deadline = Instant::now() + self.inner.settings.connect_timeout;
+        resolve(host, port, deadline).await
+    }
+
+    /// The forbidden address that a host is or means by its text alone; `None` where it is none, or one
+    /// that the operator allowed.
+    pub fn forbidden_literal(&self, host: &str) -> Option<IpAddr> {
+        address::forbidden_literal(&self.inner.settings.allow_hosts, host)
+    }
+
+    fn usable(&self, host: &str, found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, DialError> {
+        let allow_hosts = &self.inner.settings.allow_hosts;
+        let allowed = |at: &&SocketAddr| {
+            !(address::is_local(at.ip()) || address::is_own(at.ip()))
+                || address::is_allowed(allow_hosts, host, at.ip())
+        };
+        let usable: Vec<SocketAddr> = found.iter().filter(allowed).copied().collect();
+        match found.first() {
+            Some(forbidden) if usable.is_empty() => Err(DialError::Forbidden {
+                host: host.to_owned(),
+                address: forbidden.ip(),
+            }),
+            _ => Ok(usable),
+        }
     }
 }
 

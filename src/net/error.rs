@@ -205,6 +205,31 @@ impl DialError {
         }
     }
 
+    /// True where nobody here vouches for the certificate: whoever wants to vouch has to know it.
+    pub fn is_untrusted(&self) -> bool {
+        matches!(
+            self,
+            Self::Tls {
+                kind: TlsKind::Untrusted,
+                ..
+            }
+        )
+    }
+
+    /// An untrusted certificate's error with its fingerprint, as `look` has found it: a handshake with
+    /// no pin at all, which ends in [`DialError::Pin`].
+    #[must_use]
+    pub fn with_fingerprint(self, look: Option<&Self>) -> Self {
+        match (self, look) {
+            (Self::Tls { host, kind, detail }, Some(Self::Pin { seen, .. })) => Self::Tls {
+                host,
+                kind,
+                detail: format!("{detail}; its sha-256 fingerprint is {seen}"),
+            },
+            (error, _) => error,
+        }
+    }
+
     /// True where the network between here and the server (its name, the proxy) did not work, and
     /// the server itself may be well.
     pub fn is_network(&self) -> bool {

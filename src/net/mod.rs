@@ -29,6 +29,7 @@
 
 mod address;
 mod dial;
+mod encrypted;
 mod environment;
 mod error;
 pub mod guard;
@@ -48,6 +49,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use crate::model::{Proxy, ProxyChoice};
 
 pub use address::is_host;
+pub use encrypted::{Encrypted, Transport};
 pub use environment::tls_environment;
 pub use error::{DialError, DialStep, NetSetupError, TlsKind};
 pub use handshake::{Certificate, Handshake, Watched};

@@ -111,6 +111,16 @@ impl Issued {
     }
 }
 
+impl Issued {
+    /// A server that speaks nothing newer than TLS 1.1.
+    pub(crate) fn old_acceptor(&self) -> Option<async_native_tls::TlsAcceptor> {
+        let mut builder = native_tls::TlsAcceptor::builder(self.identity.clone());
+        builder.min_protocol_version(Some(native_tls::Protocol::Tlsv10));
+        builder.max_protocol_version(Some(native_tls::Protocol::Tlsv11));
+        Some(builder.build().ok()?.into())
+    }
+}
+
 /// A way out that trusts an authority nobody uses.
 pub(crate) fn net(allow_hosts: &[&str]) -> Net {
     net_with(&Authority::new("nobody").pem, allow_hosts)

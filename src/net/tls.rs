@@ -208,3 +208,7 @@ fn kind(detail: &str) -> TlsKind {
 #[cfg(test)]
 #[path = "tls_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "tls_faults_tests.rs"]
+mod tests_faults;

@@ -18,6 +18,8 @@ use uuid::Uuid;
 
 use crate::model::{ClientCertificate, FailureClass, Timestamp};
 
+use super::error::clean;
+
 /// Longest PEM text that is read, of certificate and key each.
 const PEM_LIMIT: usize = 64 * 1024;
 /// The platforms take no smaller RSA keys, and larger ones only cost time.
@@ -29,6 +31,8 @@ const DAY: i64 = 24 * 3600;
 /// What is known about a usable certificate; nothing secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateFacts {
+    /// Whom it names, e.g. `CN=motion-email, O=Contoso`; escaped, at most 1 KiB.
+    pub subject: String,
     /// SHA-1 of the certificate in hexadecimal capitals: what the portal shows as its thumbprint, to find
     /// it there. Proves nothing.
     pub thumbprint: String,
@@ -107,12 +111,7 @@ pub fn check_certificate(
     now: Timestamp,
 ) -> Result<CertificateFacts, CertificateError> {
     let (certificate, _) = read(entered)?;
-    let facts = CertificateFacts {
-        thumbprint: digest(&certificate, MessageDigest::sha1())?,
-        sha256: digest(&certificate, MessageDigest::sha256())?,
-        not_before: time(certificate.not_before())?,
-        not_after: time(certificate.not_after())?,
-    };
+    let facts = facts(&certificate)?;
     if now < facts.not_before {
         let from = facts.not_before;
         return Err(CertificateError::NotYet { from });
@@ -122,6 +121,36 @@ pub fn check_certificate(
         return Err(CertificateError::Expired { at });
     }
     Ok(facts)
+}
+
+/// What there is to know about a certificate that was entered, also when its time is over: to show it.
+///
+/// # Errors
+/// [`CertificateError::Unreadable`], [`CertificateError::Dates`].
+pub fn certificate_facts(
+    entered: &ClientCertificate,
+) -> Result<CertificateFacts, CertificateError> {
+    let certificate = X509::from_pem(entered.certificate.as_bytes());
+    facts(&certificate.map_err(|_| CertificateError::Unreadable)?)
+}
+
+fn facts(certificate: &X509) -> Result<CertificateFacts, CertificateError> {
+    let names: Vec<String> = certificate
+        .subject_name()
+        .entries()
+        .map(|entry| {
+            let kind = entry.object().nid().short_name().unwrap_or("?");
+            let value = String::from_utf8_lossy(entry.data().as_slice()).into_owned();
+            format!("{kind}={value}")
+        })
+        .collect();
+    Ok(CertificateFacts {
+        subject: clean(&names.join(", ")),
+        thumbprint: digest(certificate, MessageDigest::sha1())?,
+        sha256: digest(certificate, MessageDigest::sha256())?,
+        not_before: time(certificate.not_before())?,
+        not_after: time(certificate.not_after())?,
+    })
 }
 
 /// A client assertion for one request to the token endpoint `audience`: a JSON Web Token (RFC 7519) signed

@@ -9,12 +9,17 @@ use oauth2::{
 };
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::model::{Access, Clock, NewCloudProvider, SystemClock};
+use crate::{
+    model::{Access, Clock, CloudProviderId, NewCloudProvider, Proxy, SystemClock},
+    net::Net,
+    transcript::{Recorder, Transcripts},
+};
 
 use super::{
     Answer, Credential, Endpoints, OauthError,
     answer::{answer, signed_in},
     endpoints::{endpoints, unusable},
+    guard::Guarded,
     identity::Identity,
     line::Line,
     wire::{RefusalBody, TokenAnswer},
@@ -46,6 +51,8 @@ pub struct Settings {
     pub proxy: Option<SecretString>,
     /// Hosts, domains and addresses that it is not used for either.
     pub no_proxy: Vec<String>,
+    /// Whose address guard every platform has to pass. `None`: any address, for tests.
+    pub guard: Option<Net>,
 }
 
 impl Default for Settings {
@@ -55,6 +62,7 @@ impl Default for Settings {
             timeout: Duration::from_secs(30),
             proxy: None,
             no_proxy: Vec::new(),
+            guard: None,
         }
     }
 }
@@ -75,6 +83,9 @@ pub enum SetupError {
 pub struct OauthClient {
     pub(super) http: reqwest::Client,
     clock: Arc<dyn Clock>,
+    transcripts: Option<Transcripts>,
+    recorder: Recorder,
+    guard: Option<Net>,
 }
 
 impl fmt::Debug for OauthClient {
@@ -122,12 +133,22 @@ impl OauthClient {
                 .no_proxy(reqwest::NoProxy::from_string(&direct));
             http = http.proxy(proxy);
         }
+        if let Some(net) = &settings.guard {
+            let proxy = settings.proxy.as_ref();
+            http = http.dns_resolver(Arc::new(Guarded {
+                net: net.clone(),
+                proxy: proxy.and_then(|url| Proxy::parse(url.expose_secret()).ok()),
+            }));
+        }
         let http = http
             .build()
             .map_err(|error| SetupError::Http(error.to_string()))?;
         Ok(Self {
             http,
             clock: Arc::new(SystemClock),
+            transcripts: None,
+            recorder: Recorder::off(),
+            guard: settings.guard.clone(),
         })
     }
 
@@ -136,6 +157,23 @@ impl OauthClient {
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self
+    }
+
+    /// The same client, its exchanges kept by `transcripts`.
+    #[must_use]
+    pub fn recorded_by(mut self, transcripts: &Transcripts) -> Self {
+        self.transcripts = Some(transcripts.clone());
+        self
+    }
+
+    /// The same client for one provider's requests, whose exchanges are kept in that provider's transcript.
+    #[must_use]
+    pub fn of(&self, provider: CloudProviderId) -> Self {
+        let mut client = self.clone();
+        if let Some(transcripts) = &self.transcripts {
+            client.recorder = transcripts.provider(provider);
+        }
+        client
     }
 
     /// Redeems the code that a person brought back (RFC 6749 §4.1.3, RFC 7636 §4.5). `verifier` and
@@ -247,7 +285,12 @@ impl OauthClient {
 
     /// The way out for one request.
     pub(super) fn line(&self, provider: &NewCloudProvider) -> Line<'_> {
-        Line::new(&self.http, provider.service)
+        Line::new(
+            &self.http,
+            &self.recorder,
+            self.guard.as_ref(),
+            provider.service,
+        )
     }
 }
 

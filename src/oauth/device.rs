@@ -131,16 +131,9 @@ impl OauthClient {
     ) -> Result<DevicePoll, OauthError> {
         let (endpoints, _) = of_a_person(provider)?;
         let proof = self.proof(provider, credential, &endpoints)?;
-        let mut form = form_urlencoded::Serializer::new(String::new());
-        form.append_pair("grant_type", GRANT_TYPE)
-            .append_pair("device_code", begun.device_code.expose_secret())
-            .append_pair("client_id", provider.application_id.trim());
-        if let Some(secret) = credential.secret() {
-            form.append_pair("client_secret", secret.secret());
-        }
-        form.extend_pairs(proof);
+        let form = poll_form(provider, credential, begun, proof);
         let line = self.line(provider);
-        let answer = line.call(post(&endpoints.token, form.finish())?).await?;
+        let answer = line.call(post(&endpoints.token, form)?).await?;
         match read(&line, &answer)? {
             Ok(found) => Ok(DevicePoll::Done(signed_in(
                 &found,
@@ -154,6 +147,24 @@ impl OauthClient {
             },
         }
     }
+}
+
+/// The fields of one poll.
+fn poll_form(
+    provider: &NewCloudProvider,
+    credential: Credential<'_>,
+    begun: &DeviceCode,
+    proof: Vec<(&'static str, String)>,
+) -> String {
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    form.append_pair("grant_type", GRANT_TYPE)
+        .append_pair("device_code", begun.device_code.expose_secret())
+        .append_pair("client_id", provider.application_id.trim());
+    if let Some(secret) = credential.secret() {
+        form.append_pair("client_secret", secret.secret());
+    }
+    form.extend_pairs(proof);
+    form.finish()
 }
 
 /// The addresses, where a person can sign in with a device code.

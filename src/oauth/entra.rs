@@ -27,6 +27,8 @@ pub enum Verdict {
 const LOOP_HOLD: Duration = Duration::from_secs(10 * 60);
 /// After a lock-out or a throttled tenant.
 const LONG_HOLD: Duration = Duration::from_secs(15 * 60);
+/// The device flow: five seconds more between two polls.
+const SLOW_DOWN: Duration = Duration::from_secs(5);
 
 /// Judges a refusal: the first number the table knows, else the finer word, else the word.
 pub fn verdict(refusal: &Refusal) -> Verdict {
@@ -53,44 +55,112 @@ pub(super) fn refuses_client(refusal: &Refusal) -> bool {
     known.unwrap_or(refusal.error == "invalid_client")
 }
 
+/// The published numbers, by what they ask for. Read from the beginning.
+const NUMBERS: &[(Verdict, &[u32])] = &[
+    // Our requests looked like a loop to Microsoft: being quiet is the only cure.
+    (Verdict::Hold(LOOP_HOLD), &[50196]),
+    // Smart lock-out; tenant throttled.
+    (Verdict::Hold(LONG_HOLD), &[50053, 90055]),
+    // Directory unavailable, timeouts, throttled helpers, service faults.
+    (
+        Verdict::Retry,
+        &[
+            40010, 50000, 50033, 50087, 50088, 50166, 70012, 80002, 80014, 90006, 90012, 90024,
+            90033, 90036, 90090, 90092,
+        ],
+    ),
+    // Client secret or certificate: expired, wrong, missing, not wanted.
+    (
+        Verdict::Administrator,
+        &[
+            50012, 70002, 700021, 700024, 700025, 700027, 700030, 7000215, 7000216, 7000218,
+            7000222,
+        ],
+    ),
+    // Application disabled or not found; tenant or cloud wrong; endpoint does not fit the application.
+    (
+        Verdict::Administrator,
+        &[
+            50194, 70001, 90002, 90038, 90043, 90124, 90130, 700005, 700011, 700016, 900382,
+            900432, 1000031, 7000112, 9001023, 9002332,
+        ],
+    ),
+    // Redirect URI; resource or licence missing; permission or scope not registered; admin consent.
+    (
+        Verdict::Administrator,
+        &[
+            50001, 50011, 65005, 70004, 70011, 28002, 28003, 90008, 90094, 90095, 90099, 500011,
+            650052, 650053, 650054, 650056, 650057, 700022, 700023, 900971,
+        ],
+    ),
+    // Tenant restrictions, account disabled, not assigned to the application.
+    (
+        Verdict::Administrator,
+        &[50057, 50105, 500021, 500022, 500212, 500213],
+    ),
+    // Conditional Access: device, approved app, location, risk. Lifted by policy, not by signing in.
+    (
+        Verdict::Administrator,
+        &[
+            50097, 50129, 50131, 50135, 50155, 50187, 53000, 53001, 53002, 53003, 53004, 53005,
+            53011, 530032, 530034, 530035,
+        ],
+    ),
+    // Malformed request: our mistake or a proxy's.
+    (
+        Verdict::Administrator,
+        &[
+            90004, 90013, 90014, 90023, 90056, 90100, 900144, 900561, 9002313,
+        ],
+    ),
+    // Grant expired, revoked, idle too long, of another client; sign-in frequency; password changed.
+    (
+        Verdict::SignIn,
+        &[
+            50089, 50132, 50133, 50173, 54005, 70000, 70008, 70043, 700082, 700084,
+        ],
+    ),
+    // Interaction wanted: consent, MFA, password, session, another account, PKCE mix-up.
+    (
+        Verdict::SignIn,
+        &[
+            16000, 16003, 50014, 50020, 50034, 50055, 50056, 50058, 50064, 50072, 50074, 50076,
+            50078, 50079, 50126, 50144, 50147, 50158, 50161, 51004, 65001, 65004, 90072, 500208,
+            501481, 501491, 700020,
+        ],
+    ),
+];
+
 fn by_code(code: u32) -> Option<Verdict> {
-    Some(match code {
-        // Our requests looked like a loop to Microsoft: being quiet is the only cure.
-        50196 => Verdict::Hold(LOOP_HOLD),
-        // Smart lock-out; tenant throttled.
-        50053 | 90055 => Verdict::Hold(LONG_HOLD),
-        // Directory unavailable, timeouts, throttled helpers, service faults.
-        40010 | 50000 | 50033 | 50087 | 50088 | 50166 | 70012 | 80002 | 80014 | 90006 | 90012
-        | 90024 | 90033 | 90036 | 90090 | 90092 => Verdict::Retry,
-        // Client secret or certificate: expired, wrong, missing, not wanted.
-        70002 | 700025 | 700027 | 700030 | 7000215 | 7000218 | 7000222 => Verdict::Administrator,
-        // Application disabled or not found; tenant or cloud wrong; endpoint does not fit the application.
-        50194 | 70001 | 90002 | 90038 | 90043 | 90124 | 90130 | 700005 | 700011 | 700016
-        | 900382 | 900432 | 1000031 | 7000112 | 9001023 | 9002332 => Verdict::Administrator,
-        // Redirect URI; resource or licence missing; permission or scope not registered; admin consent.
-        50001 | 50011 | 65005 | 70004 | 70011 | 28002 | 28003 | 90008 | 90094 | 90095 | 90099
-        | 500011 | 650052 | 650053 | 650054 | 650056 | 650057 | 700022 | 700023 | 900971 => {
-            Verdict::Administrator
+    NUMBERS
+        .iter()
+        .find_map(|(verdict, numbers)| numbers.contains(&code).then_some(*verdict))
+}
+
+/// All numbers with their verdicts, for tests that hold other tables against this one.
+#[cfg(test)]
+pub(crate) fn numbers() -> impl Iterator<Item = (u32, Verdict)> {
+    NUMBERS
+        .iter()
+        .flat_map(|(verdict, numbers)| numbers.iter().map(|number| (*number, *verdict)))
+}
+
+/// The numbers that stand in a description (`AADSTS70008: …`), in their order, at most eight: what comes
+/// back through a browser, or was kept as text, has no list of its own.
+pub fn numbers_in(description: &str) -> Vec<u32> {
+    let number = |text: &str| {
+        let digits = text.chars().take_while(char::is_ascii_digit);
+        digits.collect::<String>().parse().ok()
+    };
+    let mut found = Vec::new();
+    for text in description.split("AADSTS").skip(1) {
+        match number(text) {
+            Some(number) if !found.contains(&number) => found.push(number),
+            _ => {}
         }
-        // Tenant restrictions, account disabled, not assigned to the application.
-        50057 | 50105 | 500021 | 500022 | 500212 | 500213 => Verdict::Administrator,
-        // Conditional Access: device, approved app, location, risk. Lifted by policy, not by signing in.
-        50097 | 50129 | 50131 | 50135 | 50155 | 50187 | 53000 | 53001 | 53002 | 53003 | 53004
-        | 53005 | 53011 | 530032 | 530034 | 530035 => Verdict::Administrator,
-        // Malformed request: our mistake or a proxy's.
-        90004 | 90013 | 90014 | 90023 | 90056 | 90100 | 900144 | 900561 | 9002313 => {
-            Verdict::Administrator
-        }
-        // Grant expired, revoked, idle too long, of another client; sign-in frequency; password changed.
-        50089 | 50132 | 50133 | 50173 | 54005 | 70000 | 70008 | 70043 | 700082 | 700084 => {
-            Verdict::SignIn
-        }
-        // Interaction wanted: consent, MFA, password, session, another account, PKCE mix-up.
-        16000 | 16003 | 50014 | 50020 | 50034 | 50055 | 50056 | 50058 | 50064 | 50072 | 50074
-        | 50076 | 50078 | 50079 | 50126 | 50144 | 50147 | 50158 | 50161 | 51004 | 65001 | 65004
-        | 90072 | 500208 | 501481 | 501491 | 700020 => Verdict::SignIn,
-        _ => return None,
-    })
+    }
+    found.truncate(8);
+    found
 }
 
 fn by_suberror(suberror: &str) -> Option<Verdict> {
@@ -119,6 +189,8 @@ fn by_error(error: &str, status: u16) -> Verdict {
         | "authorization_declined"
         | "expired_token"
         | "bad_verification_code" => Verdict::SignIn,
+        "authorization_pending" => Verdict::Retry,
+        "slow_down" => Verdict::Hold(SLOW_DOWN),
         "temporarily_unavailable" | "server_error" => Verdict::Retry,
         // invalid_client, unauthorized_client, invalid_scope, invalid_request, invalid_resource,
         // unsupported_grant_type and words we do not know: no retry of ours will cure them.
@@ -210,11 +282,32 @@ mod tests {
         check("something_new", None, Verdict::Administrator);
         check("temporarily_unavailable", None, Verdict::Retry);
         check("server_error", None, Verdict::Retry);
+        check("authorization_pending", None, Verdict::Retry);
+        check("slow_down", None, Verdict::Hold(SLOW_DOWN));
+        check("expired_token", None, Verdict::SignIn);
+        check("authorization_declined", None, Verdict::SignIn);
         check("invalid_grant", Some("bad_token"), Verdict::SignIn);
         check(
             "invalid_grant",
             Some("protection_policy_required"),
             Verdict::Administrator,
         );
+    }
+
+    #[test]
+    fn numbers_are_found_in_text() {
+        let text = "AADSTS50076: Due to a change\\r\\nAADSTS: none, AADSTS70043, AADSTS50076 again";
+        assert_eq!(numbers_in(text), [50076, 70043]);
+        assert!(numbers_in("AADSTS99999999999999").is_empty());
+        assert_eq!(numbers_in(&"AADSTS1 ".repeat(9)), [1]);
+    }
+
+    #[test]
+    fn no_number_has_two_verdicts() {
+        let mut seen = std::collections::BTreeSet::new();
+        for (number, _) in numbers() {
+            assert!(seen.insert(number), "{number} stands twice");
+        }
+        assert!(seen.len() > 120);
     }
 }

@@ -7,12 +7,12 @@ use http::HeaderValue;
 use oauth2::{AsyncHttpClient, HttpRequest, HttpResponse, RequestTokenError};
 use uuid::Uuid;
 
-use crate::model::CloudService;
+use crate::{model::CloudService, net::Net, transcript::Recorder};
 
 use super::{
     OauthError, Refusal,
     error::{clean, nonsense},
-    transport,
+    guard, transport,
     wire::RefusalBody,
 };
 
@@ -22,15 +22,24 @@ const REQUEST_ID: &str = "client-request-id";
 /// One request's way out. `oauth2` does not pass the HTTP status on in its errors, so it is noted here.
 pub(super) struct Line<'a> {
     http: &'a reqwest::Client,
+    recorder: &'a Recorder,
+    guard: Option<&'a Net>,
     status: AtomicU16,
     request_id: Option<String>,
 }
 
 impl<'a> Line<'a> {
     /// For one request to this service's platform.
-    pub(super) fn new(http: &'a reqwest::Client, service: CloudService) -> Self {
+    pub(super) fn new(
+        http: &'a reqwest::Client,
+        recorder: &'a Recorder,
+        guard: Option<&'a Net>,
+        service: CloudService,
+    ) -> Self {
         Self {
             http,
+            recorder,
+            guard,
             status: AtomicU16::new(0),
             request_id: match service {
                 CloudService::MicrosoftAzure => Some(Uuid::new_v4().to_string()),
@@ -91,7 +100,11 @@ impl<'c> AsyncHttpClient<'c> for Line<'_> {
             request.headers_mut().insert(REQUEST_ID, id);
         }
         Box::pin(async move {
-            let response = transport::send(self.http, request).await?;
+            // The client's resolver never sees a host that is an address.
+            if let (Some(net), Some(host)) = (self.guard, request.uri().host()) {
+                guard::check(net, host)?;
+            }
+            let response = transport::send(self.http, request, self.recorder).await?;
             let status = response.status().as_u16();
             self.status.store(status, Ordering::Relaxed);
             Ok(response)

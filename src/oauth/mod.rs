@@ -7,7 +7,8 @@
 //!   never one from a request header.
 //! - Each request proves the application with the one [`Credential`] it is given: a secret in the body, or an
 //!   assertion signed for this request alone, of which the private key never leaves us.
-//! - Tokens travel only over TLS with our own roots, or in clear text to a loopback address. Redirects
+//! - Tokens travel only over TLS with our own roots, or in clear text to a loopback address, and neither to
+//!   this machine nor its link unless the operator allowed that host ([`Settings::guard`]). Redirects
 //!   are never followed; an answer is read up to 256 KiB and for at most the configured time.
 //! - A token that leaves this module is made of characters that are safe in SASL and HTTP: no control
 //!   characters, no line ends, at most 32 KiB. What a person is shown of a device sign-in is bounded and
@@ -44,6 +45,7 @@ mod device;
 mod endpoints;
 pub mod entra;
 mod error;
+mod guard;
 mod identity;
 mod line;
 mod scopes;
@@ -52,7 +54,7 @@ mod transport;
 mod wire;
 
 pub use answer::Answer;
-pub use certificate::{CertificateError, CertificateFacts, check_certificate};
+pub use certificate::{CertificateError, CertificateFacts, certificate_facts, check_certificate};
 pub use client::{OauthClient, Settings, SetupError};
 pub use clock::PlatformTime;
 pub use clouds::{Hosts, hosts};
@@ -65,6 +67,9 @@ pub use scopes::missing_scopes;
 pub use sign_in::{SignInSecrets, authorize_url, issuer_matches};
 
 #[cfg(test)]
+pub(crate) use certificate::tests::example as certificate_example;
+
+#[cfg(test)]
 mod client_tests;
 #[cfg(test)]
 mod device_tests;
@@ -74,3 +79,5 @@ mod fault_tests;
 mod grants_tests;
 #[cfg(test)]
 pub(crate) mod scripted;
+#[cfg(test)]
+mod way_tests;

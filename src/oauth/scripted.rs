@@ -60,9 +60,13 @@ impl Reply {
         )
     }
     pub(crate) fn refusal(error: &str, codes: &[u32]) -> Self {
+        let said = match codes.first() {
+            Some(code) => format!("AADSTS{code}: the test refuses"),
+            None => "the test refuses".to_owned(),
+        };
         Self::json(
             400,
-            &json!({"error": error, "error_description": format!("AADSTS{codes:?}: the test refuses"), "error_codes": codes,
+            &json!({"error": error, "error_description": said, "error_codes": codes,
                     "trace_id": "t-1", "correlation_id": "c-1"}),
         )
     }

@@ -10,6 +10,7 @@ use super::{
     OauthError,
     error::{Reach, clean},
 };
+use crate::transcript::{Protocol, Recorder, Secrets, Tap};
 
 /// Bytes of an answer that are read; token answers are some kilobytes.
 pub(super) const BODY_LIMIT: usize = 256 * 1024;
@@ -17,11 +18,31 @@ pub(super) const BODY_LIMIT: usize = 256 * 1024;
 /// Sends the request and reads the whole answer. Statuses that say nothing about the request itself
 /// (throttling, an ill server, a redirect) become errors here; the others are for the caller to read.
 ///
-/// Bounded by the client's timeout. If dropped, the request may have been acted on all the same.
+/// Of a refusal every text is masked that repeats a secret of the request. Bounded by the client's timeout. If dropped, the request may have been acted on all the same. What is
+/// not secret of request and answer is kept by `recorder`.
 pub(super) async fn send(
     http: &reqwest::Client,
     request: HttpRequest,
+    recorder: &Recorder,
 ) -> Result<HttpResponse, OauthError> {
+    let (method, url) = (request.method().as_str(), request.uri().to_string());
+    let tap = recorder
+        .begin(Protocol::Oauth)
+        .oauth_request(method, &url, request.body());
+    let answer = exchange(http, request, &tap).await;
+    match &answer {
+        Ok(answer) => tap.oauth_answer(answer.status().as_u16(), answer.body()),
+        Err(error) => tap.note(&format!("no answer that counts: {error}")),
+    }
+    answer
+}
+
+async fn exchange(
+    http: &reqwest::Client,
+    request: HttpRequest,
+    tap: &Tap,
+) -> Result<HttpResponse, OauthError> {
+    let secrets = Secrets::of_form(request.body());
     let request = reqwest::Request::try_from(request).map_err(|error| OauthError::Nonsense {
         status: 0,
         what: format!("the request could not be made: {}", error.without_url()),
@@ -29,6 +50,9 @@ pub(super) async fn send(
     let mut response = http.execute(request).await.map_err(unreachable)?;
     let status = response.status();
     let retry_after = retry_after(response.headers());
+    if let Some(wait) = retry_after {
+        tap.note(&format!("{} asks to wait {wait:?}", status.as_u16()));
+    }
     match status.as_u16() {
         429 => return Err(OauthError::Throttled { retry_after }),
         // RFC 6749 §5.2 refuses with 400 or 401 only; these are about the server, not about us.
@@ -55,6 +79,12 @@ pub(super) async fn send(
             });
         }
         body.extend_from_slice(&part);
+    }
+    // A refusal's words go into the log and to administrators: some repeat what was sent (I8).
+    if !status.is_success()
+        && let Some(masked) = secrets.masked_json(&body)
+    {
+        body = masked;
     }
     let mut answer = HttpResponse::new(body);
     *answer.status_mut() = status;

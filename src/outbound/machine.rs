@@ -73,6 +73,8 @@ pub(super) enum Trouble {
     Later,
     /// Try again on the schedule; a person has to act if it stays.
     Perhaps,
+    /// There is nothing to try with before this time, unless somebody says so.
+    Wait(Duration),
     /// Not before this time has passed.
     Hold(Duration),
     /// A person has to act.
@@ -317,6 +319,10 @@ impl Machine {
             Trouble::Perhaps if failures >= PERHAPS => parked,
             Trouble::Later | Trouble::Perhaps => Phase::Waiting {
                 until: now + delay,
+                failures,
+            },
+            Trouble::Wait(time) => Phase::Waiting {
+                until: now + time.max(delay),
                 failures,
             },
             Trouble::Hold(time) => Phase::Holding {

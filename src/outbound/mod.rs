@@ -48,6 +48,8 @@ mod testing;
 mod tests;
 #[cfg(test)]
 mod tests_end;
+#[cfg(test)]
+mod tests_said;
 
 use std::{sync::Arc, time::Duration};
 
@@ -61,6 +63,7 @@ use crate::{
     smtp,
     store::Store,
     token::TokenKeeper,
+    transcript::Transcripts,
 };
 
 /// What every outbound lane works with.
@@ -76,6 +79,8 @@ pub struct Parts {
     pub keeper: TokenKeeper,
     /// Wall-clock time.
     pub clock: Arc<dyn Clock>,
+    /// What was lately said.
+    pub transcripts: Transcripts,
     /// The same for all lanes.
     pub settings: Settings,
 }

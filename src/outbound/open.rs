@@ -129,8 +129,10 @@ fn opened(line: Line, close_by: Option<Instant>) -> Open {
 /// A refused login leaves with a QUIT, as the protocol asks.
 async fn log_in(account: &Account, parts: &Parts, secret: Secret<'_>) -> Result<Line, SmtpError> {
     let settings = &parts.settings.smtp;
+    let (Secret::Password(hidden) | Secret::AccessToken(hidden)) = secret;
+    let recorder = parts.transcripts.account(account.id).hiding(hidden);
     let net = parts.net.via(&account.entered.proxy);
-    let mut line = smtp::connect(&net, &account.entered.smtp, settings).await?;
+    let mut line = smtp::connect(&net, &account.entered.smtp, settings, &recorder).await?;
     let user = account.smtp_user();
     match line.login(&Login { user, secret }).await {
         Ok(()) => Ok(line),

@@ -25,6 +25,7 @@ use crate::{
     smtp::testing::Server,
     store::{self, AttemptRow, Enqueued, LeaseRow, NewOutgoing, NodeRow, OutboxRow, Store},
     token::{self, TokenKeeper},
+    transcript::{Bounds, Transcripts},
 };
 
 pub(super) const MESSAGE: &[u8] = b"From: supp@x.test\r\nMessage-ID: <1@x.test>\r\n\r\n.hello\r\n";
@@ -142,6 +143,7 @@ impl World {
         );
         let mut lane_settings = settings();
         change(&mut lane_settings);
+        let transcripts = Transcripts::new(clock.clone(), Bounds::default());
         let parts = Parts {
             blobs: Blobs::open(&blob::Settings {
                 url: path.join("blobs").display().to_string(),
@@ -151,6 +153,7 @@ impl World {
             net,
             keeper,
             clock,
+            transcripts,
             settings: lane_settings,
         };
         let account = Arc::new(add_account(&parts, port, tls).await);

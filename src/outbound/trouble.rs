@@ -46,6 +46,8 @@ pub(super) fn trouble(error: &SendError) -> Trouble {
         }
         // A disk that cannot be read seldom mends itself, and holds up every message alike.
         (SendError::Blob(BlobError::Unavailable { .. }), _) => Trouble::Operator,
+        // The identity platform named the time, not the mail server: a token that is there sooner ends it.
+        (SendError::Token(_), FailureClass::HoldFor(time)) => Trouble::Wait(time),
         (_, FailureClass::OperatorMustAct) => Trouble::Operator,
         (_, FailureClass::HoldFor(time)) => Trouble::Hold(time),
         (_, FailureClass::RetryLater | FailureClass::GiveUp) => Trouble::Later,

@@ -8,6 +8,7 @@ use super::{
     error::{SmtpError, Verb},
     reply::clean,
 };
+use crate::transcript::Secrets;
 
 /// What proves who we are.
 #[derive(Clone, Copy, Debug)]
@@ -97,6 +98,14 @@ impl Line {
     /// [`SmtpError::AuthenticationRefused`] (5yz), [`SmtpError::Refused`] (4yz: not now),
     /// [`SmtpError::AuthenticationNotOffered`], [`SmtpError::UnusableCredential`], or a broken line.
     pub async fn login(&mut self, login: &Login<'_>) -> Result<(), SmtpError> {
+        // A server may echo what it did not understand.
+        let (Secret::Password(secret) | Secret::AccessToken(secret)) = login.secret;
+        let secrets = Secrets::default().with(secret);
+        let done = self.authenticate(login).await;
+        done.map_err(|error| without(&secrets, error))
+    }
+
+    async fn authenticate(&mut self, login: &Login<'_>) -> Result<(), SmtpError> {
         let keywords = self.keywords();
         let script = login.script(|name| keywords.offers(name), &keywords.auth)?;
         let mut reply = self
@@ -127,6 +136,28 @@ impl Line {
             }),
             _ => Err(self.nonsense(Verb::Auth, &reply)),
         }
+    }
+}
+
+/// The same failure, its words masked.
+fn without(secrets: &Secrets, error: SmtpError) -> SmtpError {
+    match error {
+        SmtpError::Refused { during, reply } => SmtpError::Refused {
+            during,
+            reply: reply.masked(secrets),
+        },
+        SmtpError::AuthenticationRefused {
+            reply,
+            challenge_json,
+        } => SmtpError::AuthenticationRefused {
+            reply: reply.masked(secrets),
+            challenge_json: challenge_json.map(|json| secrets.masked(&json)),
+        },
+        SmtpError::Nonsense { during, line } => SmtpError::Nonsense {
+            during,
+            line: secrets.masked(&line),
+        },
+        other => other,
     }
 }
 

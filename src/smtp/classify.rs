@@ -35,6 +35,16 @@ pub(super) fn of_step(during: Verb) -> Concern {
     }
 }
 
+/// A 5yz reply to the login.
+pub(super) fn login(reply: &Reply) -> FailureClass {
+    // Exchange Online asked another company's sign-in service, which was not there.
+    if says(reply, "sts service was unreachable") {
+        FailureClass::RetryLater
+    } else {
+        account_limit(reply).unwrap_or(FailureClass::OperatorMustAct)
+    }
+}
+
 /// A 4yz or 5yz reply.
 pub(super) fn refusal(during: Verb, reply: &Reply) -> (Concern, FailureClass) {
     let by_digit = if reply.is_permanent() {
@@ -45,10 +55,10 @@ pub(super) fn refusal(during: Verb, reply: &Reply) -> (Concern, FailureClass) {
     match during {
         // Nothing of a message was said yet.
         Verb::Greeting | Verb::Ehlo | Verb::StartTls | Verb::Auth => {
-            let class = match (account_limit(reply), reply.is_permanent()) {
-                (Some(class), _) => class,
-                (None, true) => FailureClass::OperatorMustAct,
-                (None, false) => FailureClass::RetryLater,
+            let class = match account_limit(reply) {
+                Some(class) => class,
+                None if reply.is_permanent() || is_old_tls(reply) => FailureClass::OperatorMustAct,
+                None => FailureClass::RetryLater,
             };
             (Concern::Account, class)
         }
@@ -60,8 +70,12 @@ pub(super) fn refusal(during: Verb, reply: &Reply) -> (Concern, FailureClass) {
             if let Some(class) = account_limit(reply) {
                 return (Concern::Account, class);
             }
-            if is_our_fault(during, reply) {
+            if is_our_fault(during, reply) || is_old_tls(reply) {
                 return (Concern::Account, FailureClass::OperatorMustAct);
+            }
+            // The rest goes in another transaction, whatever the digit says.
+            if reply.is_too_many_recipients() {
+                return (Concern::Recipient, FailureClass::RetryLater);
             }
             // RFC 5321 §3.8: the server closes the connection; it means no message in particular.
             if reply.code == 421 {
@@ -83,18 +97,22 @@ impl Reply {
         matches!(status(self), Some((5, 3)))
     }
 
+    /// Subject and detail of the enhanced code, whatever its class: `5.7.60` gives (7, 60).
+    pub fn status(&self) -> Option<(u16, u16)> {
+        let mut numbers = self.enhanced.as_deref()?.split('.').skip(1);
+        let subject = numbers.next()?.parse().ok()?;
+        let detail = numbers.next()?.parse().ok()?;
+        Some((subject, detail))
+    }
+
     /// `5.5.0` says "permanent, no idea why"; some servers mean "try later" by it.
     pub fn is_odd(&self) -> bool {
         self.is_permanent() && matches!(status(self), Some((5, 0)))
     }
 }
 
-/// Subject and detail of the enhanced code, whatever its class: `5.7.60` gives (7, 60).
 fn status(reply: &Reply) -> Option<(u16, u16)> {
-    let mut numbers = reply.enhanced.as_deref()?.split('.').skip(1);
-    let subject = numbers.next()?.parse().ok()?;
-    let detail = numbers.next()?.parse().ok()?;
-    Some((subject, detail))
+    reply.status()
 }
 
 /// Exchange Online: the *recipient* gets too much per hour.
@@ -108,6 +126,7 @@ fn account_limit(reply: &Reply) -> Option<FailureClass> {
     let daily = matches!(status(reply), Some((7, 232 | 233) | (4, 5) | (1, 90)))
         && reply.is_permanent()
         || says(reply, "submissionquotaexceeded")
+        || says(reply, "submission quota exceeded")
         || (says(reply, "daily") && says(reply, "limit") && reply.is_permanent());
     if daily {
         return Some(FailureClass::HoldFor(DAILY_LIMIT));
@@ -115,6 +134,10 @@ fn account_limit(reply: &Reply) -> Option<FailureClass> {
     // Exchange Online: three submissions of a mailbox at once, 30 messages a minute.
     if reply.code == 432 || says(reply, "submission rate for this client") {
         return Some(FailureClass::HoldFor(MINUTE));
+    }
+    // Exchange Online: too much from this range of addresses.
+    if reply.is_permanent() && status(reply) == Some((7, 508)) {
+        return Some(FailureClass::HoldFor(DAILY_LIMIT));
     }
     // Exchange Online: suspicious traffic, "try again later".
     if reply.is_transient() && matches!(status(reply), Some((7, 500..=699 | 850..=899))) {
@@ -131,11 +154,9 @@ fn is_our_fault(during: Verb, reply: &Reply) -> bool {
     let by_status = matches!(
         status(reply),
         Some(
-            (
-                7,
-                30 | 57 | 60 | 139 | 501..=503 | 511 | 705 | 708 | 750 | 800
-            ) | (1, 8)
-                | (2, 252)
+            (7, 30 | 57 | 60 | 139 | 501..=503 | 506 | 511 | 606..=649 | 705 | 708 | 750 | 800)
+            | (1, 8)
+            | (2, 252),
         )
     );
     // RFC 4954 §6: authentication required, too weak, refused, needs encryption.
@@ -150,6 +171,11 @@ fn is_our_fault(during: Verb, reply: &Reply) -> bool {
         || says(reply, "relay access denied")
         || says(reply, "permissions to send as");
     by_status || by_code || by_words || (during == Verb::Mail && !is_about_the_message(reply))
+}
+
+/// Exchange Online: `421 4.7.66 TLS 1.0 and 1.1 are not supported.`
+fn is_old_tls(reply: &Reply) -> bool {
+    status(reply) == Some((7, 66))
 }
 
 /// MAIL FROM names our own address, the size and the kind of body: what is not said about the last

@@ -9,34 +9,50 @@ use super::{
     Line, Reply, Settings,
     error::{SmtpError, Verb},
     keywords::Keywords,
-    wire::{Shared, Transport, Wire},
+    wire::{Shared, Wire},
 };
 use crate::{
     model::{Server, TlsMode},
-    net::{Handshake, Net},
+    net::{Net, Transport},
+    transcript::{Protocol, Recorder, Tap},
 };
 
 /// Dials, makes TLS (at once or by STARTTLS), reads the greeting and says EHLO. Every step is bounded.
-/// Cancel-safe: dropping it closes the connection.
+/// What is said is kept by `recorder`, inside TLS. Cancel-safe: dropping it closes the connection.
 ///
 /// # Errors
 /// The server was not reached, its certificate is not good, it refused, or it does not offer STARTTLS
 /// where that is configured. Nothing but EHLO and STARTTLS is ever sent in clear text.
-pub async fn connect(net: &Net, server: &Server, settings: &Settings) -> Result<Line, SmtpError> {
-    let tcp = net.dial(&server.host, server.port).await?;
-    match server.tls {
-        TlsMode::Tls => {
-            let mut tls = net.tls(&server.host, &server.verify, tcp).await?;
-            let handshake = Handshake::take(&mut tls);
-            Ok(over_tls(tls, settings).await?.after(handshake))
-        }
-        TlsMode::StartTls => {
-            let clear = start_tls(tcp, settings).await?;
-            let mut tls = net.tls(&server.host, &server.verify, clear).await?;
-            let handshake = Handshake::take(&mut tls);
-            Ok(after_start_tls(tls, settings).await?.after(handshake))
-        }
-    }
+pub async fn connect(
+    net: &Net,
+    server: &Server,
+    settings: &Settings,
+    recorder: &Recorder,
+) -> Result<Line, SmtpError> {
+    let tap = recorder.begin(Protocol::Smtp);
+    opened(net, server, settings, &tap)
+        .await
+        .inspect_err(|error| tap.note(&format!("could not connect: {error}")))
+}
+
+async fn opened(
+    net: &Net,
+    server: &Server,
+    settings: &Settings,
+    tap: &Tap,
+) -> Result<Line, SmtpError> {
+    let in_clear = |tcp: Box<dyn Transport>| async {
+        let clear = start_tls(tap.over(tcp), settings).await?;
+        Ok::<Box<dyn Transport>, SmtpError>(Box::new(clear))
+    };
+    let (tls, handshake) = net
+        .encrypted(server, in_clear, |text| tap.note(text))
+        .await?;
+    let line = match server.tls {
+        TlsMode::Tls => over_tls(tap.over(tls), settings).await?,
+        TlsMode::StartTls => after_start_tls(tap.over(tls), settings).await?,
+    };
+    Ok(line.after(handshake))
 }
 
 /// Greeting and EHLO inside TLS.

@@ -199,8 +199,8 @@ impl SmtpError {
         match self {
             Self::Dial(error) => error.class(),
             Self::Refused { during, reply } => classify::refusal(*during, reply).1,
-            Self::AuthenticationRefused { .. }
-            | Self::AuthenticationNotOffered { .. }
+            Self::AuthenticationRefused { reply, .. } => classify::login(reply),
+            Self::AuthenticationNotOffered { .. }
             | Self::UnusableCredential(_)
             | Self::StartTlsMissing
             | Self::Injected => FailureClass::OperatorMustAct,

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::transcript::Secrets;
+
 /// Octets of one reply line, CRLF included. RFC 5321 §4.5.3.1.5 says 512; some servers say more.
 pub(super) const LINE_CAP: usize = 4 * 1024;
 /// Octets of one reply. A little less than what lettre takes.
@@ -53,6 +55,16 @@ impl Reply {
     pub fn from_line(line: &str) -> Option<Self> {
         let mut parser = Parser::default();
         parser.line(line.as_bytes()).ok().flatten()
+    }
+
+    /// The same reply, its words without secrets.
+    pub(super) fn masked(&self, secrets: &Secrets) -> Self {
+        Self {
+            code: self.code,
+            enhanced: self.enhanced.clone(),
+            text: secrets.masked(&self.text),
+            lines: self.lines.iter().map(|line| secrets.masked(line)).collect(),
+        }
     }
 
     /// As lettre may read it: the same lines, well-formed and bounded.

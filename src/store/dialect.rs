@@ -89,3 +89,28 @@ pub(super) fn instance_put(engine: Engine) -> &'static str {
         }
     }
 }
+
+/// Last contacts from a JSON list of `[account, inbound, outbound]`. A time only grows, but one that lies
+/// behind the bound (twice the second value) was written by a wrong clock and gives way.
+pub(super) fn contacts_put(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Sqlite => {
+            "INSERT INTO lane_contacts (account_id, inbound_at, outbound_at) SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]') FROM json_each(?) WHERE 1 = 1 ON CONFLICT (account_id) DO UPDATE SET inbound_at = CASE WHEN lane_contacts.inbound_at <= ? AND lane_contacts.inbound_at >= excluded.inbound_at THEN lane_contacts.inbound_at ELSE COALESCE(excluded.inbound_at, lane_contacts.inbound_at) END, outbound_at = CASE WHEN lane_contacts.outbound_at <= ? AND lane_contacts.outbound_at >= excluded.outbound_at THEN lane_contacts.outbound_at ELSE COALESCE(excluded.outbound_at, lane_contacts.outbound_at) END"
+        }
+        Engine::MariaDb => {
+            "INSERT INTO lane_contacts (account_id, inbound_at, outbound_at) SELECT fresh.account, fresh.inbound, fresh.outbound FROM JSON_TABLE(?, '$[*]' COLUMNS (account BIGINT PATH '$[0]', inbound BIGINT PATH '$[1]', outbound BIGINT PATH '$[2]')) AS fresh ON DUPLICATE KEY UPDATE inbound_at = CASE WHEN lane_contacts.inbound_at <= ? AND lane_contacts.inbound_at >= VALUES(inbound_at) THEN lane_contacts.inbound_at ELSE COALESCE(VALUES(inbound_at), lane_contacts.inbound_at) END, outbound_at = CASE WHEN lane_contacts.outbound_at <= ? AND lane_contacts.outbound_at >= VALUES(outbound_at) THEN lane_contacts.outbound_at ELSE COALESCE(VALUES(outbound_at), lane_contacts.outbound_at) END"
+        }
+    }
+}
+
+/// Marks an account's silence as announced.
+pub(super) fn stale_put(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Sqlite => {
+            "INSERT INTO lane_contacts (account_id, stale_since) VALUES (?, ?) ON CONFLICT (account_id) DO UPDATE SET stale_since = excluded.stale_since"
+        }
+        Engine::MariaDb => {
+            "INSERT INTO lane_contacts (account_id, stale_since) VALUES (?, ?) ON DUPLICATE KEY UPDATE stale_since = VALUES(stale_since)"
+        }
+    }
+}

@@ -23,7 +23,7 @@ fn place<'a>(row: &'a str, column: &'static str) -> Place<'a> {
     }
 }
 
-fn grant(row: &AnyRow, keys: &Keys) -> Result<Grant, StoreError> {
+pub(super) fn grant(row: &AnyRow, keys: &Keys) -> Result<Grant, StoreError> {
     let id: i64 = row.col("provider_id")?;
     let name = id.to_string();
     let open = |column: &'static str| -> Result<Option<SecretString>, StoreError> {
@@ -44,6 +44,7 @@ fn grant(row: &AnyRow, keys: &Keys) -> Result<Grant, StoreError> {
         signed_in_as: row.col("signed_in_as")?,
         tenant_id: row.col("tenant_id")?,
         object_id: row.col("object_id")?,
+        confirmed_for: names(row, "grant", id, "confirmed_for")?,
         signed_in_at: row.time_if("signed_in_at")?,
         refreshed_at: row.time_if("refreshed_at")?,
         scopes: row.col("scopes")?,
@@ -52,8 +53,24 @@ fn grant(row: &AnyRow, keys: &Keys) -> Result<Grant, StoreError> {
     })
 }
 
+/// A column with a JSON list of names; nothing there is no name.
+pub(super) fn names(
+    row: &AnyRow,
+    what: &'static str,
+    id: i64,
+    column: &'static str,
+) -> Result<Vec<String>, StoreError> {
+    let Some(text) = row.col::<Option<String>>(column)? else {
+        return Ok(Vec::new());
+    };
+    serde_json::from_str(&text).map_err(|_| StoreError::Damaged {
+        what,
+        detail: format!("{column} of row {id} is no list of names"),
+    })
+}
+
 /// Tokens, sealed for their row.
-struct Sealed {
+pub(super) struct Sealed {
     provider: i64,
     access: Vec<u8>,
     expires_at: i64,
@@ -66,7 +83,12 @@ struct Sealed {
 }
 
 impl Sealed {
-    fn new(keys: &Keys, provider: CloudProviderId, tokens: &NewTokens, now: Timestamp) -> Self {
+    pub(super) fn new(
+        keys: &Keys,
+        provider: CloudProviderId,
+        tokens: &NewTokens,
+        now: Timestamp,
+    ) -> Self {
         let name = provider.to_string();
         Self {
             provider: provider.get(),
@@ -91,45 +113,56 @@ impl Step for Adopt {
     const DOING: &'static str = "storing a sign-in";
 
     async fn apply(&self, tx: &mut Tx) -> Result<Grant, StoreError> {
-        let Self(new, keys) = self;
-        let missing = || StoreError::Missing {
-            what: "cloud provider",
-        };
-        let matched = tx
-            .run(
-                sqlx::query(
-                    "UPDATE grants SET state = 'ok', version = version + 1, access_token = ?, access_expires_at = ?, refresh_token = COALESCE(?, refresh_token), attempt = NULL, attempt_started_at = NULL, signed_in_as = ?, tenant_id = ?, object_id = ?, signed_in_at = ?, refreshed_at = ?, scopes = ?, reason = NULL, updated_at = ? WHERE provider_id = ?",
-                )
-                .bind(new.access.clone())
-                .bind(new.expires_at)
-                .bind(new.refresh.clone())
-                .bind(new.signed_in_as.clone())
-                .bind(new.tenant_id.clone())
-                .bind(new.object_id.clone())
-                .bind(new.now)
-                .bind(new.now)
-                .bind(new.scopes.clone())
-                .bind(new.now)
-                .bind(new.provider),
-            )
-            .await?;
-        if matched != 1 {
-            return Err(missing());
-        }
-        let row = tx
-            .first(sqlx::query(BY_PROVIDER).bind(new.provider))
-            .await?;
-        let grant = grant(&row.ok_or_else(missing)?, keys)?;
-        let event = NewEvent {
-            kind: EventKind::GrantSignedIn,
-            account: None,
-            provider: Some(grant.provider),
-            once: format!("grant.signedIn/{}/{}", grant.provider, grant.version),
-            payload: json!({ "signedInAs": grant.signed_in_as }),
-        };
-        tx.event(&event, Timestamp::from_millis(new.now)).await?;
-        Ok(grant)
+        adopt(tx, &self.1, &self.0, &[]).await
     }
+}
+
+/// Puts the tokens of a sign-in in the place of whatever was there, with its event.
+pub(super) async fn adopt(
+    tx: &mut Tx,
+    keys: &Keys,
+    new: &Sealed,
+    confirmed_for: &[String],
+) -> Result<Grant, StoreError> {
+    let missing = || StoreError::Missing {
+        what: "cloud provider",
+    };
+    let confirmed_for = (!confirmed_for.is_empty()).then(|| json!(confirmed_for).to_string());
+    let matched = tx
+        .run(
+            sqlx::query(
+                "UPDATE grants SET state = 'ok', version = version + 1, access_token = ?, access_expires_at = ?, refresh_token = COALESCE(?, refresh_token), attempt = NULL, attempt_started_at = NULL, signed_in_as = ?, tenant_id = ?, object_id = ?, confirmed_for = ?, signed_in_at = ?, refreshed_at = ?, scopes = ?, reason = NULL, updated_at = ? WHERE provider_id = ?",
+            )
+            .bind(new.access.clone())
+            .bind(new.expires_at)
+            .bind(new.refresh.clone())
+            .bind(new.signed_in_as.clone())
+            .bind(new.tenant_id.clone())
+            .bind(new.object_id.clone())
+            .bind(confirmed_for)
+            .bind(new.now)
+            .bind(new.now)
+            .bind(new.scopes.clone())
+            .bind(new.now)
+            .bind(new.provider),
+        )
+        .await?;
+    if matched != 1 {
+        return Err(missing());
+    }
+    let row = tx
+        .first(sqlx::query(BY_PROVIDER).bind(new.provider))
+        .await?;
+    let grant = grant(&row.ok_or_else(missing)?, keys)?;
+    let event = NewEvent {
+        kind: EventKind::GrantSignedIn,
+        account: None,
+        provider: Some(grant.provider),
+        once: format!("grant.signedIn/{}/{}", grant.provider, grant.version),
+        payload: json!({ "signedInAs": grant.signed_in_as }),
+    };
+    tx.event(&event, Timestamp::from_millis(new.now)).await?;
+    Ok(grant)
 }
 
 struct Hold(CloudProviderId, NodeId);
@@ -267,7 +300,7 @@ impl Step for Failed {
     }
 }
 
-const BY_PROVIDER: &str = "SELECT provider_id, state, version, access_token, access_expires_at, refresh_token, attempt, attempt_started_at, signed_in_as, tenant_id, object_id, signed_in_at, refreshed_at, scopes, reason, updated_at FROM grants WHERE provider_id = ?";
+pub(super) const BY_PROVIDER: &str = "SELECT provider_id, state, version, access_token, access_expires_at, refresh_token, attempt, attempt_started_at, signed_in_as, tenant_id, object_id, confirmed_for, signed_in_at, refreshed_at, scopes, reason, updated_at FROM grants WHERE provider_id = ?";
 
 impl Store {
     /// The grant of a provider; `Damaged` where a token does not decrypt.
@@ -284,7 +317,7 @@ impl Store {
         let mut reader = self.read("listing grants").await?;
         let rows = reader
             .all(sqlx::query(
-                "SELECT provider_id, state, version, access_token, access_expires_at, refresh_token, attempt, attempt_started_at, signed_in_as, tenant_id, object_id, signed_in_at, refreshed_at, scopes, reason, updated_at FROM grants ORDER BY provider_id",
+                "SELECT provider_id, state, version, access_token, access_expires_at, refresh_token, attempt, attempt_started_at, signed_in_as, tenant_id, object_id, confirmed_for, signed_in_at, refreshed_at, scopes, reason, updated_at FROM grants ORDER BY provider_id",
             ))
             .await?;
         let mut grants = Vec::with_capacity(rows.len());

@@ -28,12 +28,14 @@
 mod about;
 mod account;
 mod account_row;
+mod announce;
 mod check;
 mod contact;
 mod dialect;
 mod error;
 mod event;
 mod folder;
+mod freshness;
 mod grant;
 mod ingest;
 mod lane;
@@ -47,6 +49,7 @@ mod pool;
 mod provider;
 mod seal;
 mod sealed;
+mod sign_in;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -54,9 +57,11 @@ mod tx;
 mod writer;
 
 pub use about::RefusalRow;
+pub use announce::{Announcement, Silence};
 pub use contact::{ContactRow, ListRow};
 pub use error::{OpenError, StoreError};
 pub use folder::FolderRow;
+pub use freshness::{Contacts, FreshnessRow};
 pub use ingest::{Aside, AsideReason, IngestBatch, IngestItem, Ingested, NewMessage};
 pub use lane::LaneRow;
 pub use lease::LeaseRow;
@@ -67,6 +72,7 @@ pub use outbox::{
     AttemptRow, Claimed, Enqueued, NewOutgoing, OutboxRow, Outcome, RecipientRow, Settled,
 };
 pub use provider::CloudProviderChange;
+pub use sign_in::{ConfirmedSignIn, SettledSignIn};
 pub use writer::Writer;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};

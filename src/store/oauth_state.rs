@@ -23,6 +23,8 @@ pub struct NewOauthState {
     pub redirect_uri: String,
     /// Who began it.
     pub caller: String,
+    /// Whether the grant may come into other hands by it.
+    pub new_identity: bool,
     /// Not taken from then on.
     pub expires_at: Timestamp,
 }
@@ -38,6 +40,8 @@ pub struct OauthState {
     pub redirect_uri: String,
     /// Who began it.
     pub caller: String,
+    /// Whether the grant may come into other hands by it.
+    pub new_identity: bool,
 }
 
 /// Outcome of taking a state.
@@ -70,6 +74,7 @@ struct Add {
     verifier: Vec<u8>,
     redirect_uri: String,
     caller: String,
+    new_identity: i64,
     expires_at: i64,
     now: i64,
 }
@@ -91,13 +96,14 @@ impl Step for Add {
         .await?;
         tx.run(
             sqlx::query(
-                "INSERT INTO oauth_states (state_key, provider_id, verifier, redirect_uri, caller, expires_at, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO oauth_states (state_key, provider_id, verifier, redirect_uri, caller, new_identity, expires_at, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             )
             .bind(&self.key)
             .bind(self.provider)
             .bind(self.verifier.clone())
             .bind(&self.redirect_uri)
             .bind(&self.caller)
+            .bind(self.new_identity)
             .bind(self.expires_at)
             .bind(self.now),
         )
@@ -130,7 +136,7 @@ impl Step for Take {
         let row = tx
             .first(
                 sqlx::query(
-                    "SELECT provider_id, verifier, redirect_uri, caller, used_by FROM oauth_states WHERE state_key = ?",
+                    "SELECT provider_id, verifier, redirect_uri, caller, new_identity, used_by FROM oauth_states WHERE state_key = ?",
                 )
                 .bind(&self.key),
             )
@@ -144,6 +150,7 @@ impl Step for Take {
                 verifier: row.col("verifier")?,
                 redirect_uri: row.col("redirect_uri")?,
                 caller: row.col("caller")?,
+                new_identity: row.flag("new_identity")?,
             });
         }
         Ok(match row.col::<Option<String>>("used_by")? {
@@ -159,6 +166,7 @@ enum Found {
         verifier: Vec<u8>,
         redirect_uri: String,
         caller: String,
+        new_identity: bool,
     },
     Unknown,
     Used,
@@ -178,6 +186,7 @@ impl Store {
             verifier: self.inner.keys.seal(place(&key), &new.verifier),
             redirect_uri: cut(&new.redirect_uri, 2_000),
             caller: cut(&new.caller, 255),
+            new_identity: i64::from(new.new_identity),
             expires_at: new.expires_at.millis(),
             now: now.millis(),
             key,
@@ -206,11 +215,13 @@ impl Store {
                 verifier,
                 redirect_uri,
                 caller,
+                new_identity,
             } => TakenState::Good(OauthState {
                 provider: CloudProviderId::new(provider),
                 verifier: self.inner.keys.open(place(&key), &verifier)?,
                 redirect_uri,
                 caller,
+                new_identity,
             }),
         })
     }

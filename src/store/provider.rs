@@ -46,7 +46,8 @@ pub struct CloudProviderChange {
 }
 
 impl CloudProviderChange {
-    fn applied_to(&self, mut entered: NewCloudProvider) -> NewCloudProvider {
+    /// A provider with this change.
+    pub fn applied_to(&self, mut entered: NewCloudProvider) -> NewCloudProvider {
         fn put<T: Clone>(change: &Option<T>, field: &mut T) {
             if let Some(value) = change {
                 field.clone_from(value);
@@ -319,6 +320,7 @@ impl Step for Remove {
         for statement in [
             "DELETE FROM grants WHERE provider_id = ?",
             "DELETE FROM oauth_states WHERE provider_id = ?",
+            "DELETE FROM held_sign_ins WHERE provider_id = ?",
         ] {
             tx.run(sqlx::query(statement).bind(id)).await?;
         }

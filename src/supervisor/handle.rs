@@ -11,6 +11,7 @@ use tokio::{sync::Notify, time::Instant};
 use crate::{
     account::{AccountStatus, Ends},
     model::AccountId,
+    store::Contacts,
 };
 
 /// What is shown of one account.
@@ -50,6 +51,20 @@ impl Handle {
             .iter()
             .map(|(id, shown)| status_of(*id, shown))
             .collect()
+    }
+
+    /// The last contacts of all tasks that run, by account id.
+    pub fn contacts(&self) -> Vec<Contacts> {
+        let shown = self.lock();
+        let live = shown.iter().filter_map(|(id, shown)| match shown {
+            Shown::Live { ends, .. } => Some(Contacts {
+                account: *id,
+                inbound: ends.inbound.borrow().last_contact,
+                outbound: ends.outbound.borrow().last_contact,
+            }),
+            Shown::Still(_) => None,
+        });
+        live.collect()
     }
 
     /// Accounts or providers may have changed: look at the store again.

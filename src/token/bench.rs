@@ -214,3 +214,31 @@ pub(super) async fn gated() -> (watch::Sender<bool>, Platform) {
             .await;
     (gate, platform)
 }
+
+/// Answers every refresh token with a new one of the same person.
+pub(super) fn generous(request: &Request) -> Reply {
+    let token = &request.form["refresh_token"];
+    Reply::tokens(&format!("at-of-{token}"), Some(&format!("{token}+")))
+}
+
+/// A keeper at work; ends when dropped.
+pub(super) struct Running {
+    pub(super) keeper: TokenKeeper,
+    stop: CancellationToken,
+    task: JoinSet<()>,
+}
+
+impl Running {
+    pub(super) fn start(bench: &Bench) -> Self {
+        let (keeper, stop) = (bench.keeper(), CancellationToken::new());
+        let mut task = JoinSet::new();
+        let (running, stopping) = (keeper.clone(), stop.clone());
+        task.spawn(async move { running.run(stopping).await });
+        Self { keeper, stop, task }
+    }
+
+    pub(super) async fn end(self) {
+        self.stop.cancel();
+        self.task.join_all().await;
+    }
+}

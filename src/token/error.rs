@@ -112,6 +112,27 @@ pub enum SignInError {
         /// Its description; may be empty.
         description: String,
     },
+    /// Nobody typed the code in time.
+    #[error("nobody signed in before the code's time was over")]
+    DeviceExpired,
+    /// Too many sign-ins by code wait for a person.
+    #[error("too many sign-ins by code wait for a person")]
+    TooMany,
+    /// The provider opens mailboxes in the application's own name: nobody signs in.
+    #[error("the cloud provider uses the application's own access, so nobody signs in")]
+    ApplicationAccess,
+    /// What was entered for the provider lets no sign-in begin, or the platform refused to begin one.
+    #[error("the sign-in cannot be begun: {0}")]
+    NotBegun(#[source] OauthError),
+    /// The pasted address is not the one that the platform sends people back to.
+    #[error("the pasted address does not begin with {expected}")]
+    OtherAddress {
+        /// The provider's redirect URI.
+        expected: String,
+    },
+    /// The state belongs to a sign-in of another provider.
+    #[error("this sign-in was begun for another cloud provider")]
+    OtherProvider,
     /// The code was not redeemed.
     #[error("the identity platform gave no tokens")]
     Exchange(#[source] OauthError),
@@ -119,11 +140,22 @@ pub enum SignInError {
     #[error("the identity platform gave no refresh token")]
     NoRefreshToken,
     /// The person (or a policy) did not grant what mail needs.
-    #[error("the permission {scope} was not granted")]
+    #[error("not granted: {}", .scopes.join(", "))]
     ScopeMissing {
-        /// The first missing scope.
-        scope: String,
+        /// Every missing scope.
+        scopes: Vec<String>,
     },
+    /// The grant is another person's, and nobody said that it should change hands.
+    #[error("{signed_in_as} signed in, but the cloud provider belongs to {pinned}")]
+    OtherIdentity {
+        /// Who signed in just now.
+        signed_in_as: String,
+        /// Whose grant it is.
+        pinned: String,
+    },
+    /// Somebody is expected, and the platform does not say who signed in.
+    #[error("the identity platform does not say who signed in")]
+    Nameless,
     /// The provider does not exist any more.
     #[error("the cloud provider does not exist")]
     ProviderMissing,
@@ -150,7 +182,15 @@ impl SignInError {
             Self::OtherIssuer => "sign_in_other_issuer",
             Self::OtherCaller => "sign_in_other_caller",
             Self::Refused { .. } => "sign_in_refused",
+            Self::DeviceExpired => "sign_in_code_expired",
+            Self::TooMany => "sign_in_too_many",
+            Self::ApplicationAccess => "sign_in_not_needed",
+            Self::NotBegun(_) => "sign_in_not_begun",
+            Self::OtherAddress { .. } => "sign_in_other_address",
+            Self::OtherProvider => "sign_in_other_provider",
             Self::Exchange(_) => "sign_in_exchange_failed",
+            Self::OtherIdentity { .. } => "sign_in_other_identity",
+            Self::Nameless => "sign_in_nameless",
             Self::NoRefreshToken => "sign_in_no_refresh_token",
             Self::ScopeMissing { .. } => "sign_in_scope_missing",
             Self::ProviderMissing => "provider_missing",
@@ -162,9 +202,9 @@ impl SignInError {
     /// Who acts next: mostly the person, who begins again.
     pub fn class(&self) -> FailureClass {
         match self {
-            Self::Exchange(error) => error.class(),
+            Self::Exchange(error) | Self::NotBegun(error) => error.class(),
             Self::Store(error) => error.class(),
-            Self::Interrupted => FailureClass::RetryLater,
+            Self::Interrupted | Self::TooMany => FailureClass::RetryLater,
             Self::Malformed { .. }
             | Self::StateUnknown
             | Self::StateUsed
@@ -175,6 +215,12 @@ impl SignInError {
             | Self::Refused { .. }
             | Self::NoRefreshToken
             | Self::ScopeMissing { .. }
+            | Self::DeviceExpired
+            | Self::ApplicationAccess
+            | Self::OtherAddress { .. }
+            | Self::OtherProvider
+            | Self::OtherIdentity { .. }
+            | Self::Nameless
             | Self::ProviderMissing => FailureClass::OperatorMustAct,
         }
     }

@@ -1,26 +1,19 @@
 //! A person signs a cloud provider in: sent to the platform, and back with a code.
 
-use std::time::Duration;
-
-use secrecy::ExposeSecret;
-use tokio::{
-    sync::oneshot,
-    time::{Instant, sleep},
-};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::oneshot;
 use tracing::{info, warn};
 use url::Url;
 
-use super::{
-    CallbackQuery, SignInError, Token, TokenError, TokenKeeper, keeper::Inner, life::Life,
-};
+use super::{CallbackQuery, SignInError, SignedIn, TokenKeeper, adopt::settle, keeper::Inner};
 use crate::{
-    model::{CloudProvider, CloudProviderId, CloudService, Grant, NewTokens, Timestamp},
-    oauth::{Credential, SignInSecrets, authorize_url, issuer_matches, missing_scopes},
-    store::{NewOauthState, OauthState, StoreError, TakenState},
+    model::{Access, CloudProvider, CloudProviderId, CloudService, NewCloudProvider, Timestamp},
+    oauth::{Answer, Credential, OauthError, SignInSecrets, authorize_url, issuer_matches},
+    store::{NewOauthState, OauthState, TakenState},
 };
 
-/// A sign-in is offered to the database for so long; a person waits for the answer.
-const ADOPT_FOR: Duration = Duration::from_secs(20);
+/// Longest address that is read when it is pasted.
+const ADDRESS_LIMIT: usize = 64 * 1024;
 
 /// A sign-in that was begun.
 #[derive(Clone, Debug)]
@@ -29,37 +22,44 @@ pub struct SignIn {
     pub authorize_url: Url,
     /// Until when they have to be back.
     pub expires_at: Timestamp,
+    /// Who the platform's page is pre-filled with, if with anybody.
+    pub login_hint: Option<String>,
 }
 
-/// A sign-in that succeeded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SignedIn {
-    /// Which provider has a grant now.
-    pub provider: CloudProviderId,
-    /// Who gave it (user name), where the platform says.
-    pub signed_in_as: Option<String>,
+/// How a person's answer came back.
+enum Back<'a> {
+    /// Their browser called the address of this service.
+    Callback(CloudService),
+    /// They pasted it for this provider; it was this address without its query.
+    Pasted(CloudProviderId, &'a Url),
 }
 
 impl TokenKeeper {
     /// Begins a sign-in: stores a fresh state with its PKCE verifier, and says where the person goes.
     ///
-    /// `caller` names who asks; `login_hint` pre-fills the user name on the platform's page.
+    /// `caller` names who asks; who pastes the answer must be the same. `login_hint` pre-fills the user
+    /// name on the platform's page; without one it is who has the grant, or who is expected where that is
+    /// one name. With `new_identity` the grant may come into other hands, once an administrator confirms.
     ///
     /// # Errors
-    /// The provider does not exist or cannot be used as entered, or the database did not answer.
-    /// If dropped, a state may be left that nobody uses.
+    /// The provider does not exist, needs no sign-in or cannot be used as entered, or the database did not
+    /// answer. If dropped, a state may be left that nobody uses.
     pub async fn begin_sign_in(
         &self,
         provider: CloudProviderId,
         caller: &str,
         login_hint: Option<&str>,
-    ) -> Result<SignIn, TokenError> {
+        new_identity: bool,
+    ) -> Result<SignIn, SignInError> {
         let inner = &self.inner;
-        let row = inner.store.provider_get(provider).await?;
-        let entered = row.ok_or(TokenError::ProviderMissing)?.entered;
+        let entered = inner.for_people(provider).await?;
+        let login_hint = match login_hint {
+            Some(hint) => Some(hint.to_owned()),
+            None => inner.likely_person(provider, new_identity).await?,
+        };
         let secrets = SignInSecrets::random();
-        let authorize_url =
-            authorize_url(&entered, &secrets, login_hint).map_err(TokenError::Oauth)?;
+        let authorize_url = authorize_url(&entered, &secrets, login_hint.as_deref())
+            .map_err(SignInError::NotBegun)?;
         let now = inner.clock.now();
         let expires_at = now.plus(SignInError::LIFETIME);
         let state = NewOauthState {
@@ -68,13 +68,15 @@ impl TokenKeeper {
             verifier: secrets.verifier,
             redirect_uri: entered.redirect_uri,
             caller: caller.to_owned(),
+            new_identity,
             expires_at,
         };
         inner.store.oauth_state_add(&state, now).await?;
-        info!(%provider, caller, "sign-in begun");
+        info!(%provider, caller, new_identity, "sign-in begun");
         Ok(SignIn {
             authorize_url,
             expires_at,
+            login_hint,
         })
     }
 
@@ -90,30 +92,55 @@ impl TokenKeeper {
         service: CloudService,
         query: CallbackQuery,
     ) -> Result<SignedIn, SignInError> {
-        let (state, row) = self.take_state(service, &query).await?;
+        self.finish(Back::Callback(service), query).await
+    }
+
+    /// Finishes a sign-in with the address that a person's browser was sent to and could not open: for
+    /// servers that no browser can call. `caller` must be who began it.
+    ///
+    /// # Errors
+    /// As [`TokenKeeper::finish_sign_in`]; an address that does not begin with the provider's redirect URI
+    /// uses no state up.
+    pub async fn finish_pasted(
+        &self,
+        provider: CloudProviderId,
+        address: &SecretString,
+        caller: &str,
+    ) -> Result<SignedIn, SignInError> {
+        let entered = self.inner.for_people(provider).await?;
+        let address = pasted(address.expose_secret())?;
+        if !same_place(&address, &entered.redirect_uri) {
+            return Err(SignInError::OtherAddress {
+                expected: entered.redirect_uri,
+            });
+        }
+        let mut query = CallbackQuery::parse(address.query().unwrap_or_default())?;
+        query.caller = Some(caller.to_owned());
+        self.finish(Back::Pasted(provider, &address), query).await
+    }
+
+    async fn finish(&self, back: Back<'_>, query: CallbackQuery) -> Result<SignedIn, SignInError> {
+        let (state, row) = self.take_state(&back, &query).await?;
         let provider = state.provider;
         let (answer, answered) = oneshot::channel();
         let inner = self.inner.clone();
         self.inner
             .spawn(async move {
                 let outcome = exchange(&inner, &row, state, &query).await;
-                match answer.send(outcome) {
-                    Ok(()) => {}
-                    // The browser is gone; otherwise who asked tells.
-                    Err(Ok(_)) => info!(%provider, "cloud provider signed in"),
-                    Err(Err(error)) => {
-                        warn!(%provider, code = error.code(), %error, "sign-in failed");
-                    }
+                if let Err(error) = &outcome {
+                    warn!(%provider, code = error.code(), %error, "sign-in failed");
                 }
+                // Where the browser is gone, the log has told.
+                let _ = answer.send(outcome);
             })
             .map_err(|_| SignInError::Interrupted)?;
         answered.await.unwrap_or(Err(SignInError::Interrupted))
     }
 
-    /// Takes the state, once, and checks that it was made for this callback.
+    /// Takes the state, once, and checks that it was made for this way back.
     async fn take_state(
         &self,
-        service: CloudService,
+        back: &Back<'_>,
         query: &CallbackQuery,
     ) -> Result<(OauthState, CloudProvider), SignInError> {
         let store = &self.inner.store;
@@ -124,10 +151,21 @@ impl TokenKeeper {
             TakenState::Used => return Err(SignInError::StateUsed),
             TakenState::Expired => return Err(SignInError::StateExpired),
         };
+        match back {
+            Back::Pasted(provider, _) if *provider != state.provider => {
+                return Err(SignInError::OtherProvider);
+            }
+            Back::Pasted(_, address) if !same_place(address, &state.redirect_uri) => {
+                return Err(SignInError::OtherAddress {
+                    expected: state.redirect_uri,
+                });
+            }
+            Back::Pasted(..) | Back::Callback(_) => {}
+        }
         let row = store.provider_get(state.provider).await?;
         let row = row.ok_or(SignInError::ProviderMissing)?;
         // One redirect URI per service: a mix-up shows here (RFC 9700 §4.4.2).
-        if row.entered.service != service {
+        if matches!(back, Back::Callback(service) if *service != row.entered.service) {
             return Err(SignInError::OtherService);
         }
         let caller = query.caller.as_deref();
@@ -142,7 +180,43 @@ impl TokenKeeper {
     }
 }
 
-/// Redeems the code, checks that what came is enough for mail, and stores it (I3).
+impl Inner {
+    /// A provider that people sign in to.
+    pub(super) async fn for_people(
+        &self,
+        provider: CloudProviderId,
+    ) -> Result<NewCloudProvider, SignInError> {
+        let row = self.store.provider_get(provider).await?;
+        let entered = row.ok_or(SignInError::ProviderMissing)?.entered;
+        match entered.access {
+            Access::Delegated => Ok(entered),
+            Access::Application => Err(SignInError::ApplicationAccess),
+        }
+    }
+
+    /// Who will probably sign in.
+    async fn likely_person(
+        &self,
+        provider: CloudProviderId,
+        new_identity: bool,
+    ) -> Result<Option<String>, SignInError> {
+        if !new_identity
+            && let Some(grant) = self
+                .store
+                .grant_list()
+                .await?
+                .into_iter()
+                .find(|grant| grant.provider == provider)
+            && let Some(name) = grant.signed_in_as
+        {
+            return Ok(Some(name));
+        }
+        let mut expected = self.store.expected_sign_ins(provider).await?.into_iter();
+        Ok(expected.next().filter(|_| expected.next().is_none()))
+    }
+}
+
+/// Redeems the code, and settles whose grant it becomes.
 async fn exchange(
     keeper: &Inner,
     row: &CloudProvider,
@@ -156,86 +230,100 @@ async fn exchange(
             error: refused.error.clone(),
             description: refused.description.clone(),
         })?;
-    let answer = keeper
-        .oauth
-        .exchange_code(
-            &row.entered,
-            Credential::first(&row.entered),
+    let answer = redeem(keeper, row.id, &row.entered, code, &state).await;
+    let answer = answer.map_err(SignInError::Exchange)?;
+    settle(keeper, row.id, &row.entered, answer, state.new_identity).await
+}
+
+/// Redeems the code with each credential in turn while the platform refuses them: a refused application
+/// has not spent the code.
+async fn redeem(
+    keeper: &Inner,
+    provider: CloudProviderId,
+    entered: &NewCloudProvider,
+    code: &SecretString,
+    state: &OauthState,
+) -> Result<Answer, OauthError> {
+    let oauth = keeper.oauth.of(provider);
+    let mut credentials = credentials(entered).into_iter().peekable();
+    loop {
+        let answer = oauth.exchange_code(
+            entered,
+            credentials.next().unwrap_or(Credential::None),
             code,
             &state.verifier,
             &state.redirect_uri,
-        )
-        .await
-        .map_err(SignInError::Exchange)?;
-    let life = Life::given(keeper.clock.now(), answer.expires_in, rand::random());
-    let refreshes = answer
-        .refresh_token
-        .as_ref()
-        .is_some_and(|token| !token.expose_secret().is_empty());
-    if !refreshes {
-        return Err(SignInError::NoRefreshToken);
+        );
+        match answer.await {
+            Err(error) if error.refuses_client() && credentials.peek().is_some() => {
+                warn!(provider = entered.name, %error, "the identity platform refuses a credential, the next one is tried");
+            }
+            answered => return answered,
+        }
     }
-    let missing = missing_scopes(&row.entered, answer.scopes.as_deref());
-    let missing = missing.map_err(SignInError::Exchange)?;
-    if !missing.is_empty() {
-        let scope = missing.join(" ");
-        return Err(SignInError::ScopeMissing { scope });
+}
+
+/// What the application can prove itself with, in order of use; empty where it has nothing.
+pub(super) fn credentials(entered: &NewCloudProvider) -> Vec<Credential<'_>> {
+    let kinds = entered.credentials();
+    kinds
+        .into_iter()
+        .map(|kind| Credential::of(entered, kind))
+        .collect()
+}
+
+/// The address as pasted: what a terminal or a mail put into it is taken out.
+fn pasted(text: &str) -> Result<Url, SignInError> {
+    let malformed = |what| SignInError::Malformed { what };
+    if text.len() > ADDRESS_LIMIT {
+        return Err(malformed("it is longer than an address is"));
     }
-    // Whether this person may be a delegate of the accounts that use the provider is judged by who
-    // knows the accounts; who they are is stored.
-    let (tenant_id, object_id) = answer.identity.as_ref().map_or((None, None), |identity| {
-        (identity.tenant_id.clone(), identity.object_id.clone())
-    });
-    let signed_in_as = answer.identity.map(|identity| identity.user_name);
-    let tokens = NewTokens {
-        access_token: answer.access_token,
-        access_expires_at: life.expires,
-        refresh_token: answer.refresh_token,
-        scopes: answer.scopes,
-        signed_in_as: signed_in_as.clone(),
-        tenant_id,
-        object_id,
-    };
-    let provider = state.provider;
-    let now = keeper.clock.now();
-    let grant = adopt(keeper, provider, &tokens, now).await?;
-    let slot = keeper.slot(provider);
-    slot.learn(&grant, rand::random());
-    slot.publish(
-        Token {
-            secret: tokens.access_token,
-            expires_at: life.expires,
-            version: grant.version,
-        },
-        life,
-    );
-    keeper.tell();
-    Ok(SignedIn {
-        provider,
-        signed_in_as,
+    let text: String = text
+        .chars()
+        .filter(|letter| !letter.is_whitespace() && !letter.is_control())
+        .collect();
+    let text = text.trim_matches(['"', '\'', '<', '>', '`']);
+    Url::parse(text).map_err(|_| malformed("it is no web address"))
+}
+
+/// Whether an address is `redirect_uri` with a query: same scheme, host, port and path, and nobody's name.
+fn same_place(address: &Url, redirect_uri: &str) -> bool {
+    Url::parse(redirect_uri.trim()).is_ok_and(|ours| {
+        ours.scheme() == address.scheme()
+            && ours.host() == address.host()
+            && ours.port_or_known_default() == address.port_or_known_default()
+            && ours.path() == address.path()
+            && address.username().is_empty()
+            && address.password().is_none()
     })
 }
 
-/// Stores what the person gave. The code is used up, so tokens that are thrown away cost them the whole
-/// sign-in: a database that is away for a moment is waited for. Storing the same tokens twice is harmless.
-async fn adopt(
-    keeper: &Inner,
-    provider: CloudProviderId,
-    tokens: &NewTokens,
-    now: Timestamp,
-) -> Result<Grant, StoreError> {
-    let begun = Instant::now();
-    let mut tries = 0_u32;
-    loop {
-        match keeper.store.grant_adopt(provider, tokens, now).await {
-            Err(error @ (StoreError::Unavailable { .. } | StoreError::OutcomeUnknown { .. }))
-                if begun.elapsed() < ADOPT_FOR =>
-            {
-                tries = tries.saturating_add(1);
-                warn!(%provider, %error, tries, "a sign-in is not stored yet, trying again");
-                sleep(keeper.settings.store_retry.delay(tries, rand::random())).await;
-            }
-            settled => return settled,
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pasted_address_must_be_the_redirect_uri() {
+        let ours = "http://localhost:9380/api/cloudProviders/oauth2/microsoft/callback";
+        let check = |text: &str, good: bool| {
+            let same = pasted(text).is_ok_and(|address| same_place(&address, ours));
+            assert_eq!(same, good, "{text}");
+        };
+        check(&format!("{ours}?code=c&state=s"), true);
+        check(&format!("  '{ours}?code=c\n  &state=s#'\r\n"), true);
+        check(&format!("<{ours}?code=c&state=s>"), true);
+        for bad in [
+            "",
+            "code=c&state=s",
+            "https://localhost:9380/api/cloudProviders/oauth2/microsoft/callback?code=c",
+            "http://localhost/api/cloudProviders/oauth2/microsoft/callback?code=c",
+            "http://localhost:9380/api/cloudProviders/oauth2/google/callback?code=c",
+            "http://localhost.evil.test:9380/api/cloudProviders/oauth2/microsoft/callback?code=c",
+            "http://me:pw@localhost:9380/api/cloudProviders/oauth2/microsoft/callback?code=c",
+            "http://localhost:9380/api/cloudProviders/oauth2/microsoft/callback/../x?code=c",
+        ] {
+            check(bad, false);
         }
+        assert!(pasted(&"x".repeat(ADDRESS_LIMIT + 1)).is_err());
     }
 }

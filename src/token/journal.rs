@@ -6,20 +6,18 @@
 //! write, and there is nothing to compact, since a grant has one refresh at a time and a record is worthless
 //! as soon as a newer refresh was committed as begun.
 //!
-//! What cannot be read is set aside, at most [`ASIDES`] files of at most [`ASIDE_BYTES`] each.
+//! What cannot be read is set aside, a bounded number of files of bounded size.
 
-use std::{
-    fs, io,
-    io::{Read as _, Seek as _, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
-    path::{Path, PathBuf},
-};
+use std::{io, path::PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use tracing::{error, warn};
 
-use super::record::{Fault, Record};
+use super::{
+    journal_files as files,
+    record::{Fault, Record},
+};
 use crate::{
     model::{CloudProviderId, NewTokens, Timestamp},
     store::Store,
@@ -27,15 +25,6 @@ use crate::{
 
 /// What the seal is bound to, beside the record's place.
 const KIND: &str = "token_journal";
-/// More of a file is never read; a record is at most a quarter of it.
-const READ_LIMIT: u64 = 1 << 20;
-/// Damaged files that are kept, for whoever wants to know what happened.
-const ASIDES: usize = 8;
-/// What is kept of each.
-const ASIDE_BYTES: u64 = 1 << 20;
-/// At most so many files are looked at when the process starts.
-const FILES: usize = 100_000;
-
 /// Why an answer is not in the journal. It goes to the database all the same.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum JournalError {
@@ -101,7 +90,7 @@ impl Journal {
         };
         let bytes = record.encode().ok_or(JournalError::TooLong)?;
         let path = self.file(provider);
-        off_thread(move || write(&path, &bytes))
+        off_thread(move || files::write(&path, &bytes))
             .await
             .ok_or(JournalError::Lost)?
             .map_err(JournalError::Io)
@@ -110,7 +99,7 @@ impl Journal {
     /// What the grant's file holds. Bounded, whatever lies there.
     pub(super) async fn read(&self, provider: CloudProviderId) -> Contents {
         let path = self.file(provider);
-        let read = off_thread(move || read(&path)).await;
+        let read = off_thread(move || files::read(&path)).await;
         let bytes = match read {
             Some(Ok(bytes)) => bytes,
             Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
@@ -156,7 +145,7 @@ impl Journal {
     /// behind matches no refresh any more.
     pub(super) async fn drop_records(&self, provider: CloudProviderId) {
         let path = self.file(provider);
-        if let Some(Err(error)) = off_thread(move || empty(&path)).await {
+        if let Some(Err(error)) = off_thread(move || files::empty(&path)).await {
             warn!(%provider, %error, "the token journal of a grant was not emptied");
         }
     }
@@ -164,7 +153,7 @@ impl Journal {
     /// Moves the file out of the way, with an alarm.
     pub(super) async fn set_aside(&self, provider: CloudProviderId, fault: Fault) {
         let (path, dir) = (self.file(provider), self.dir.clone());
-        match off_thread(move || set_aside(&path, &dir)).await {
+        match off_thread(move || files::set_aside(&path, &dir)).await {
             Some(Ok(kept)) => {
                 error!(%provider, %fault, kept = %kept.display(), "a damaged token journal was set aside; the grant goes on with what the database holds");
             }
@@ -178,7 +167,7 @@ impl Journal {
     /// The grants that have something in their file.
     pub(super) async fn grants(&self) -> Vec<CloudProviderId> {
         let dir = self.dir.clone();
-        match off_thread(move || grants(&dir)).await {
+        match off_thread(move || files::grants(&dir)).await {
             Some(Ok(found)) => found,
             Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Some(Err(error)) => {
@@ -193,119 +182,6 @@ impl Journal {
 /// `None`: the work panicked (a bug), which is logged by the panic itself.
 async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     tokio::task::spawn_blocking(work).await.ok()
-}
-
-fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut options = fs::OpenOptions::new();
-    options.write(true).mode(0o600);
-    let (mut file, new) = match options.open(path) {
-        Ok(file) => (file, false),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            make_dir(path)?;
-            (options.create_new(true).open(path)?, true)
-        }
-        Err(error) => return Err(error),
-    };
-    file.set_len(0)?;
-    file.rewind()?;
-    file.write_all(bytes)?;
-    // The length is data that reading needs, so it is synced with it.
-    file.sync_data()?;
-    if new {
-        sync_dir_of(path)?;
-    }
-    Ok(())
-}
-
-fn make_dir(path: &Path) -> io::Result<()> {
-    let Some(dir) = path.parent() else {
-        return Ok(());
-    };
-    if dir.is_dir() {
-        return Ok(());
-    }
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)?;
-    sync_dir_of(dir)
-}
-
-fn sync_dir_of(path: &Path) -> io::Result<()> {
-    match path.parent() {
-        Some(dir) => fs::File::open(dir)?.sync_all(),
-        None => Ok(()),
-    }
-}
-
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    // Opening a pipe would wait for its other end.
-    if !fs::symlink_metadata(path)?.is_file() {
-        return Err(io::Error::other("it is not a plain file"));
-    }
-    let mut bytes = Vec::new();
-    fs::File::open(path)?
-        .take(READ_LIMIT)
-        .read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
-fn empty(path: &Path) -> io::Result<()> {
-    match fs::OpenOptions::new().write(true).open(path) {
-        Ok(file) => file.set_len(0),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-    }
-}
-
-/// The first free name, else that of the oldest; gives where it lies now.
-fn set_aside(path: &Path, dir: &Path) -> io::Result<PathBuf> {
-    let mut oldest = None;
-    let mut free = None;
-    for number in 0..ASIDES {
-        let name = dir.join(format!("damaged-{number}"));
-        match fs::symlink_metadata(&name) {
-            Ok(known) => {
-                let age = known.modified().ok();
-                if oldest.as_ref().is_none_or(|(least, _)| age < *least) {
-                    oldest = Some((age, name));
-                }
-            }
-            Err(_) => {
-                free = Some(name);
-                break;
-            }
-        }
-    }
-    let to = free
-        .or(oldest.map(|(_, name)| name))
-        .ok_or_else(|| io::Error::other("no name is free"))?;
-    fs::rename(path, &to)?;
-    if fs::symlink_metadata(&to)?.len() > ASIDE_BYTES {
-        fs::OpenOptions::new()
-            .write(true)
-            .open(&to)?
-            .set_len(ASIDE_BYTES)?;
-    }
-    sync_dir_of(&to)?;
-    Ok(to)
-}
-
-fn grants(dir: &Path) -> io::Result<Vec<CloudProviderId>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(dir)?.take(FILES) {
-        let entry = entry?;
-        let id = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse().ok());
-        if let Some(id) = id
-            && entry.metadata()?.len() > 0
-        {
-            found.push(CloudProviderId::new(id));
-        }
-    }
-    Ok(found)
 }
 
 /// Tokens as text, to be sealed.

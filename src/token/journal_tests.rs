@@ -7,7 +7,6 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    TokenKeeper,
     bench::{Bench, HOME, eventually, gated, rotating, secret, word},
     journal::Journal,
 };
@@ -77,7 +76,7 @@ impl Bench {
     }
 
     /// A start: the keeper runs until this grant's row says that all is well.
-    async fn start_until_well(&self) -> TokenKeeper {
+    async fn start_until_well(&self) {
         let keeper = self.keeper();
         let stop = CancellationToken::new();
         let mut task = JoinSet::new();
@@ -89,7 +88,6 @@ impl Bench {
         .await;
         stop.cancel();
         task.join_all().await;
-        keeper
     }
 }
 
@@ -105,8 +103,8 @@ async fn an_answer_that_was_journalled_and_not_committed_is_used_and_the_platfor
         let found = text.windows(4).any(|four| four == canary.as_bytes());
         assert!(!found, "{canary} stands in the journal");
     }
-    let keeper = bench.start_until_well().await;
-    let token = keeper.access_token(bench.provider).await.unwrap();
+    bench.start_until_well().await;
+    let token = bench.keeper().access_token(bench.provider).await.unwrap();
     assert_eq!((word(&token), token.version), ("at-1", 2));
     assert_eq!(bench.refresh_token().await, "rt-1");
     assert_eq!(bench.platform.posts(), 0);

@@ -1,6 +1,9 @@
 //! What a failed refresh means for its grant. Pure.
 
-use crate::oauth::{OauthError, Reach, Refusal};
+use crate::{
+    diagnosis::LOST_ANSWER,
+    oauth::{OauthError, Reach, Refusal},
+};
 
 /// What becomes of the grant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +53,7 @@ pub(super) fn judge(error: &OauthError, before: Before) -> Judgement {
     }
     if before.interrupted {
         return Judgement::Dead(format!(
-            "the answer to an earlier refresh was lost before it could be recorded, and the platform does not take the older refresh token any more; {error}"
+            "{LOST_ANSWER} before it could be recorded, and the platform does not take the older refresh token any more; {error}"
         ));
     }
     if before.doubted || certain(refusal) {

@@ -2,12 +2,10 @@
 
 use std::{
     collections::HashMap,
-    path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 
 use secrecy::SecretString;
@@ -20,69 +18,16 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
 
 use super::{
-    TokenError,
-    issuer::{Issuer, Limits},
-    journal::Journal,
-    refresh,
-    slot::Slot,
-    waits::Waits,
+    Settings, TokenError, device::Devices, issuer::Issuer, journal::Journal, refresh, slot::Slot,
 };
 use crate::{
-    model::{Backoff, Clock, CloudProviderId, Grant, NewCloudProvider, NodeId, Timestamp},
+    model::{Clock, CloudProviderId, Grant, NewCloudProvider, NodeId, Timestamp},
     oauth::{OauthClient, OauthError, endpoints},
     store::Store,
 };
 
 /// Letters of the data directory's random id that stand in a refresh's id.
 const HOME_LETTERS: usize = 16;
-
-/// What keeping tokens fresh has to know. The defaults are right; tests shorten them.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// A token with less left than this is not handed out (a tenth of its lifetime where that is less).
-    pub leeway: Duration,
-    /// How long a caller waits for a token before it is told [`TokenError::Pending`].
-    pub patience: Duration,
-    /// How often the store is looked at for new and changed grants.
-    pub poll: Duration,
-    /// How long [`TokenKeeper::run`] waits at its end for what is in flight.
-    pub drain: Duration,
-    /// Waits after failures of the platform.
-    pub waits: Waits,
-    /// Waits while the database does not take an answer.
-    pub store_retry: Backoff,
-    /// How fast one identity platform is asked by all grants together.
-    pub limits: Limits,
-    /// The directory of the token journal, made when first needed. `None`, for tests: an answer is in memory
-    /// only until the database has it.
-    pub journal: Option<PathBuf>,
-    /// Which data directory this process holds the lock of: tells a refresh of an earlier run of ours, which is
-    /// surely over, from another node's.
-    pub home: String,
-    /// How long after its beginning a refresh of another node, dead as it may be, is left alone: no request
-    /// takes longer.
-    pub settle: Duration,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            leeway: Duration::from_secs(30),
-            patience: Duration::from_secs(45),
-            poll: Duration::from_secs(30),
-            drain: Duration::from_secs(20),
-            waits: Waits::default(),
-            store_retry: Backoff {
-                first: Duration::from_millis(200),
-                cap: Duration::from_secs(5),
-            },
-            limits: Limits::default(),
-            journal: None,
-            home: String::new(),
-            settle: Duration::from_secs(30),
-        }
-    }
-}
 
 /// An access token to log in with.
 #[derive(Clone, Debug)]
@@ -113,6 +58,8 @@ pub(super) struct Inner {
     pub(super) journal: Option<Journal>,
     /// Cancelled when no new request may go out.
     pub(super) stopping: CancellationToken,
+    /// Sign-ins by code that wait for a person.
+    pub(super) devices: Devices,
     slots: Mutex<HashMap<CloudProviderId, Arc<Slot>>>,
     issuers: Mutex<HashMap<String, Arc<Issuer>>>,
     /// The store is to be looked at now.
@@ -138,6 +85,7 @@ impl TokenKeeper {
             inner: Arc::new(Inner {
                 journal: journal.map(|dir| Journal::new(dir, store.clone())),
                 stopping: CancellationToken::new(),
+                devices: Devices::default(),
                 store,
                 oauth,
                 node,

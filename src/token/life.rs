@@ -15,6 +15,8 @@ pub enum Freshness {
     Stale,
 }
 
+/// A grant is renewed at least this often, however long its access tokens live: platforms end what idles.
+const AT_LEAST_EVERY: Duration = Duration::from_secs(7 * 86_400);
 /// A lifetime too short to be meant (0, −1): the platform's own refusals tell when it is over.
 const NOT_MEANT: Duration = Duration::from_secs(1);
 /// What is taken in its place.
@@ -79,10 +81,12 @@ impl Life {
         }
     }
 
-    /// How long before it ends the next one is fetched: a quarter of its lifetime, and up to a tenth more.
+    /// How long before it ends the next one is fetched: a quarter of its lifetime, and up to a tenth more; of a
+    /// very long life all but the first week.
     fn early(&self) -> Duration {
         self.lifetime
             .mul_f64(0.25 + 0.1 * self.jitter.clamp(0.0, 1.0))
+            .max(self.lifetime.saturating_sub(AT_LEAST_EVERY))
     }
 
     /// How long it will be good for one more use.
@@ -160,6 +164,23 @@ mod tests {
             Life::given(at(0), Duration::from_secs(5), 0.0).expires,
             at(5)
         );
+    }
+
+    #[test]
+    fn a_grant_is_renewed_weekly_even_where_its_tokens_live_for_months() {
+        const DAY: u64 = 86_400;
+        for (days, due) in [(1, 0.75), (9, 6.75), (30, 7.0), (365, 7.0)] {
+            let life = Life::given(at(0), Duration::from_secs(days * DAY), 0.0);
+            let due = at((due * DAY as f64) as i64);
+            assert_eq!(life.due_at(), due, "{days} days");
+            assert_eq!(life.freshness(due, LEEWAY), Freshness::Due, "{days} days");
+            let before = due.minus(Duration::from_millis(2));
+            assert_eq!(
+                life.freshness(before, LEEWAY),
+                Freshness::Fresh,
+                "{days} days"
+            );
+        }
     }
 
     proptest! {

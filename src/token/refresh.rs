@@ -10,8 +10,8 @@ use uuid::Uuid;
 use super::{
     Token, TokenError,
     commit::{Fact, record},
+    give_up::give_up,
     issuer::{Closed, Pass},
-    judge::{Before, Judgement, judge},
     keeper::Inner,
     life::Life,
     replay::replay,
@@ -19,8 +19,8 @@ use super::{
     slot::Slot,
 };
 use crate::{
-    model::{Access, FailureClass, Grant, GrantState, NewCloudProvider, NewTokens, fail_point},
-    oauth::{Answer, OauthError},
+    model::{Access, Grant, GrantState, NewCloudProvider, NewTokens, Person, fail_point},
+    oauth::{Answer, Identity, OauthError},
 };
 
 /// A grant that changes under our hands is read again this often.
@@ -184,7 +184,7 @@ async fn keep(
         scopes: answer.scopes.or_else(|| grant.scopes.clone()),
         signed_in_as: answer
             .identity
-            .map(|identity| identity.user_name)
+            .and_then(|identity| still_theirs(grant, identity))
             .or_else(|| grant.signed_in_as.clone()),
         // A refresh changes nothing of who the grant is pinned to.
         tenant_id: None,
@@ -199,10 +199,7 @@ async fn keep(
     fail_point("token.after_journal");
     let recorded = record(keeper, grant, attempt, Fact::Refreshed(&tokens)).await;
     fail_point("token.after_commit");
-    if let (Some(journal), Ok(_)) = (&keeper.journal, &recorded) {
-        journal.drop_records(provider).await;
-    }
-    match recorded {
+    let kept = match recorded {
         Ok(true) => {
             let token = Token {
                 secret: tokens.access_token,
@@ -217,8 +214,29 @@ async fn keep(
         // Superseded by a new sign-in; or an earlier try was committed and only its answer was lost, which
         // reading the row again shows.
         Ok(false) => None,
-        Err(error) => Some(Err(error.into())),
+        // The record stays: who starts next looks at it.
+        Err(error) => return Some(Err(error.into())),
+    };
+    if let Some(journal) = &keeper.journal {
+        journal.drop_records(provider).await;
     }
+    kept
+}
+
+/// The user name in a refresh's answer, unless it is somebody else's than the grant's. The tokens are kept
+/// all the same: the old refresh token is used up, so throwing the new one away would end the grant.
+fn still_theirs(grant: &Grant, identity: Identity) -> Option<String> {
+    let arriving = Person {
+        user_name: Some(identity.user_name),
+        tenant_id: identity.tenant_id,
+        object_id: identity.object_id,
+    };
+    if let Some(pinned) = grant.person().filter(|pinned| !pinned.is(&arriving)) {
+        let (provider, pinned, arriving) = (grant.provider, pinned.user_name, arriving.user_name);
+        warn!(%provider, pinned, arriving, "a refresh was answered for somebody else than who signed in: sign in again");
+        return None;
+    }
+    arriving.user_name
 }
 
 /// The second client secret works and the first does not: it becomes the first.
@@ -246,82 +264,5 @@ async fn swap_secrets(
         Err(error) => {
             warn!(%provider, refused = %refused, %error, "the identity platform refuses the first client secret; the second is used, and not recorded as the first yet");
         }
-    }
-}
-
-/// Records that the platform gave no tokens. The grant stays good unless only a new sign-in can help.
-async fn give_up(
-    keeper: &Inner,
-    slot: &Slot,
-    access: Access,
-    grant: &Grant,
-    attempt: &str,
-    error: OauthError,
-) -> TokenError {
-    let provider = slot.provider;
-    let before = Before {
-        interrupted: grant.state == GrantState::Refreshing,
-        doubted: slot.doubted(grant.version),
-        application: access == Access::Application,
-    };
-    let judgement = judge(&error, before);
-    match &judgement {
-        Judgement::Dead(reason) => {
-            error!(%provider, %error, reason, "the grant is refused, somebody has to sign in again");
-            return bury(keeper, slot, grant, attempt, reason).await;
-        }
-        Judgement::Doubtful => {
-            let good_for = slot.good_for(keeper.clock.now(), &keeper.settings);
-            let wait = keeper.settings.waits.before_confirming(good_for);
-            slot.doubt(grant.version, &error, wait);
-            warn!(%provider, %error, confirmed_in = wait.as_secs(), "the identity platform refuses the grant; it is asked once more before that is believed");
-        }
-        Judgement::Refused | Judgement::Unknown => {
-            let (wait, failures) = slot.fail(&error, &keeper.settings.waits, rand::random());
-            let retry_in = wait.as_secs();
-            match error.class() {
-                FailureClass::OperatorMustAct => {
-                    error!(%provider, %error, failures, retry_in, "access token not refreshed, an administrator has to act");
-                }
-                _ => warn!(%provider, %error, failures, retry_in, "access token not refreshed"),
-            }
-        }
-    }
-    // What is not known stays `refreshing` in the row, which the next refresh takes over, and which tells it
-    // (or the next run) that the refresh token may have been replaced.
-    if judgement != Judgement::Unknown {
-        let state = match (&grant.refresh_token, &grant.access_token) {
-            (None, None) => GrantState::Missing,
-            _ => GrantState::Ok,
-        };
-        let (words, now) = (error.to_string(), keeper.clock.now());
-        let noted = keeper
-            .store
-            .grant_refresh_failed(provider, attempt, state, &words, now);
-        if let Err(error) = noted.await {
-            warn!(%provider, %error, "a failed refresh was not recorded");
-        }
-    }
-    TokenError::Oauth(error)
-}
-
-/// Records that a person has to sign in again.
-async fn bury(
-    keeper: &Inner,
-    slot: &Slot,
-    grant: &Grant,
-    attempt: &str,
-    reason: &str,
-) -> TokenError {
-    match record(keeper, grant, attempt, Fact::Refused(reason)).await {
-        Ok(true) => {
-            slot.set_state(GrantState::NeedsSignIn);
-            TokenError::NeedsSignIn {
-                reason: reason.to_owned(),
-            }
-        }
-        // Somebody signed in meanwhile.
-        Ok(false) => TokenError::Pending,
-        Err(error) => error.into(),
     }
 }

@@ -114,6 +114,7 @@ mod tests {
             signed_in_as: None,
             tenant_id: None,
             object_id: None,
+            confirmed_for: Vec::new(),
             signed_in_at: None,
             refreshed_at: None,
             scopes: None,

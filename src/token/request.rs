@@ -104,9 +104,10 @@ async fn send(
     grant: &Grant,
 ) -> Result<Answer, OauthError> {
     let credential = kind.map_or(Credential::None, |kind| Credential::of(entered, kind));
+    let oauth = keeper.oauth.of(grant.provider);
     match (entered.access, &grant.refresh_token) {
-        (Access::Application, _) => keeper.oauth.client_credentials(entered, credential).await,
-        (Access::Delegated, Some(token)) => keeper.oauth.refresh(entered, credential, token).await,
+        (Access::Application, _) => oauth.client_credentials(entered, credential).await,
+        (Access::Delegated, Some(token)) => oauth.refresh(entered, credential, token).await,
         (Access::Delegated, None) => Err(OauthError::Configuration {
             field: "access",
             detail: "it is delegated, and nobody has signed in".to_owned(),

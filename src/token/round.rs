@@ -28,7 +28,7 @@ impl TokenKeeper {
     /// After that [`TokenKeeper::access_token`] gives [`TokenError::Stopping`](super::TokenError::Stopping)
     /// where a refresh would be needed.
     pub async fn run(&self, stop: CancellationToken) {
-        self.look_through_journal().await;
+        self.look_through_journal();
         let mut next_poll = Instant::now();
         loop {
             if self.inner.take_poll_now() || Instant::now() >= next_poll {
@@ -53,17 +53,26 @@ impl TokenKeeper {
         }
     }
 
-    /// Starts looking at what earlier runs left in the journal; each grant's file under its own flight.
-    async fn look_through_journal(&self) {
-        let Some(journal) = &self.inner.journal else {
+    /// Starts looking at what earlier runs left in the journal: one task, each grant's file under its flight.
+    fn look_through_journal(&self) {
+        let Some(journal) = self.inner.journal.clone() else {
             return;
         };
-        for provider in journal.grants().await {
-            let (keeper, journal) = (Arc::clone(&self.inner), journal.clone());
-            let slot = keeper.slot(provider);
-            let flight = slot.flight.clone().lock_owned().await;
-            replay::look_through(&keeper, &journal, &slot).await;
-            drop(flight);
+        let keeper = Arc::clone(&self.inner);
+        let started = self.inner.spawn(async move {
+            for provider in journal.grants().await {
+                if keeper.stopping.is_cancelled() {
+                    break;
+                }
+                let slot = keeper.slot(provider);
+                let flight = slot.flight.clone().lock_owned().await;
+                replay::look_through(&keeper, &journal, &slot).await;
+                drop(flight);
+                keeper.look.notify_one();
+            }
+        });
+        if let Err(error) = started {
+            debug!(%error, "the token journal is not looked through");
         }
     }
 
@@ -100,6 +109,12 @@ impl TokenKeeper {
             .slots()
             .retain(|id, _| grants.iter().any(|grant| grant.provider == *id));
         self.inner.forget_issuers();
+        let now = self.inner.clock.now();
+        match self.inner.store.held_sign_in_expire(now).await {
+            Ok(0) => {}
+            Ok(dropped) => warn!(dropped, "dropped sign-ins that nobody confirmed in time"),
+            Err(error) => warn!(%error, "held sign-ins could not be looked at"),
+        }
     }
 
     /// Starts the refreshes whose time has come; says when the next one's will.

@@ -17,11 +17,11 @@ use crate::{
     oauth::scripted::{Platform, Reply},
 };
 
-const MICROSOFT: CloudService = CloudService::MicrosoftAzure;
+pub(super) const MICROSOFT: CloudService = CloudService::MicrosoftAzure;
 const SCOPES: &str =
     "openid https://outlook.office.com/IMAP.AccessAsUser.All https://outlook.office.com/SMTP.Send";
 
-fn tokens(change: impl FnOnce(&mut Value)) -> Reply {
+pub(super) fn tokens(change: impl FnOnce(&mut Value)) -> Reply {
     let claims = json!({"aud": "app-1", "preferred_username": "andrea@contoso.example",
         "tid": "11111111-2222-3333-4444-555555555555"});
     let id_token = format!(
@@ -35,9 +35,14 @@ fn tokens(change: impl FnOnce(&mut Value)) -> Reply {
 }
 
 /// A sign-in that was begun: the parameters of its address.
-async fn begin(keeper: &TokenKeeper, bench: &Bench) -> HashMap<String, String> {
+pub(super) async fn begin(keeper: &TokenKeeper, bench: &Bench) -> HashMap<String, String> {
     let begun = keeper
-        .begin_sign_in(bench.provider, "root", Some("andrea@contoso.example"))
+        .begin_sign_in(
+            bench.provider,
+            "root",
+            Some("andrea@contoso.example"),
+            false,
+        )
         .await
         .unwrap();
     assert!(
@@ -49,7 +54,7 @@ async fn begin(keeper: &TokenKeeper, bench: &Bench) -> HashMap<String, String> {
     begun.authorize_url.query_pairs().into_owned().collect()
 }
 
-fn query(text: &str) -> CallbackQuery {
+pub(super) fn query(text: &str) -> CallbackQuery {
     CallbackQuery::parse(text).unwrap()
 }
 
@@ -60,7 +65,7 @@ impl CallbackQuery {
     }
 }
 
-fn with_code(sent: &HashMap<String, String>) -> CallbackQuery {
+pub(super) fn with_code(sent: &HashMap<String, String>) -> CallbackQuery {
     query(&format!("code=c-1&state={}", sent["state"]))
 }
 
@@ -127,6 +132,7 @@ async fn a_person_signs_in_and_lanes_get_the_token_at_once() {
 
 #[tokio::test]
 async fn a_state_is_good_once_for_ten_minutes_and_for_who_began() {
+    // Bad input 61: wrong state, state of another session, 11 minutes old, used twice.
     let bench = Bench::new(Platform::start(|_, _| tokens(|_| ())).await).await;
     let keeper = bench.keeper();
     let code = async |back: CallbackQuery| {
@@ -152,6 +158,7 @@ async fn a_state_is_good_once_for_ten_minutes_and_for_who_began() {
 
 #[tokio::test]
 async fn mixed_up_answers_are_refused_before_the_code_goes_anywhere() {
+    // Bad input 61: `iss` of another issuer.
     let error = check(
         tokens(|_| ()),
         CloudService::Google,
@@ -253,10 +260,10 @@ async fn a_provider_that_cannot_be_used_is_refused_before_anybody_is_sent_away()
         .unwrap();
     let refused = bench
         .keeper()
-        .begin_sign_in(bench.provider, "root", None)
+        .begin_sign_in(bench.provider, "root", None, false)
         .await;
     assert!(
-        matches!(&refused, Err(TokenError::Oauth(error)) if error.to_string().contains("tenant id")),
+        matches!(&refused, Err(SignInError::NotBegun(error)) if error.to_string().contains("tenant id")),
         "{refused:?}"
     );
 }

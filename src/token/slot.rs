@@ -9,14 +9,12 @@ use tokio::time::Instant;
 
 use super::{
     Freshness, Settings, Token,
-    issuer::{Issuer, Sign},
+    issuer::Issuer,
     life::Life,
+    trouble::Trouble,
     waits::{Forced, Waits},
 };
-use crate::{
-    model::{Access, CloudProviderId, CredentialKind, FailureClass, Grant, GrantState, Timestamp},
-    oauth::OauthError,
-};
+use crate::model::{Access, CloudProviderId, CredentialKind, Grant, GrantState, Timestamp};
 
 /// One grant. `flight` is held for the whole of a refresh, by the refreshing task itself: the one
 /// legitimate use of an async mutex, single flight.
@@ -27,38 +25,30 @@ pub(super) struct Slot {
 }
 
 #[derive(Default)]
-struct Known {
+pub(super) struct Known {
     /// As of the row's `version`.
-    state: Option<GrantState>,
-    version: Option<i64>,
-    held: Option<Held>,
-    trouble: Option<Trouble>,
-    forced: Forced,
+    pub(super) state: Option<GrantState>,
+    pub(super) version: Option<i64>,
+    pub(super) held: Option<Held>,
+    pub(super) trouble: Option<Trouble>,
+    pub(super) forced: Forced,
     /// No refresh ahead of expiry before this: the last one did not get as far as the platform.
-    rest_until: Option<Instant>,
-    access: Option<Access>,
-    issuer: Option<Arc<Issuer>>,
+    pub(super) rest_until: Option<Instant>,
+    pub(super) access: Option<Access>,
+    pub(super) issuer: Option<Arc<Issuer>>,
     /// The credential that the platform took last, where it had refused the one that comes first.
-    credential: Option<CredentialKind>,
+    pub(super) credential: Option<CredentialKind>,
     /// The version whose refresh token the platform refused in words that leave doubt.
-    doubted: Option<i64>,
+    pub(super) doubted: Option<i64>,
     /// Another node's refresh that may still be under way, and how long it is left alone.
-    settling: Option<(String, Instant)>,
+    pub(super) settling: Option<(String, Instant)>,
 }
 
-struct Held {
+pub(super) struct Held {
     token: Token,
     life: Life,
     /// A server refused it, and a refresh was allowed for that.
     refused: bool,
-}
-
-/// The last failure, kept for everybody who asks before the next try.
-#[derive(Clone)]
-pub(super) struct Trouble {
-    pub(super) error: OauthError,
-    failures: u32,
-    retry_at: Instant,
 }
 
 impl Slot {
@@ -71,7 +61,7 @@ impl Slot {
     }
 
     /// Nothing that holds this lock can panic half-way through a change.
-    fn known(&self) -> MutexGuard<'_, Known> {
+    pub(super) fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -97,18 +87,6 @@ impl Slot {
         self.known().held.as_ref().is_none_or(|held| {
             held.refused || held.life.freshness(now, settings.leeway) != Freshness::Fresh
         })
-    }
-
-    /// The failure whose wait is not over yet.
-    pub(super) fn waiting(&self, at: Instant) -> Option<Trouble> {
-        self.known()
-            .trouble
-            .clone()
-            .filter(|trouble| at < trouble.retry_at)
-    }
-
-    pub(super) fn trouble(&self) -> Option<OauthError> {
-        Some(self.known().trouble.as_ref()?.error.clone())
     }
 
     /// When the next refresh ahead of expiry may begin: by the token's life, or by the wait after a
@@ -231,21 +209,6 @@ impl Slot {
         })
     }
 
-    pub(super) fn doubted(&self, version: i64) -> bool {
-        self.known().doubted == Some(version)
-    }
-
-    /// The platform refuses this version, and is asked once more after `wait`.
-    pub(super) fn doubt(&self, version: i64, error: &OauthError, wait: Duration) {
-        let mut known = self.known();
-        known.doubted = Some(version);
-        known.trouble = Some(Trouble {
-            error: error.clone(),
-            failures: 1,
-            retry_at: Instant::now() + wait,
-        });
-    }
-
     /// How long another node's refresh, found in the row, is still left alone: until `settle` after it began,
     /// and never longer than that after it was first seen here, since the nodes' clocks may differ.
     pub(super) fn settling(
@@ -270,41 +233,6 @@ impl Slot {
         Some(until.saturating_duration_since(at)).filter(|left| !left.is_zero())
     }
 
-    /// The platform answers others again: a failure to reach it is no reason to wait any more.
-    pub(super) fn issuer_healed(&self, issuer: &Arc<Issuer>) {
-        let mut known = self.known();
-        let same = known
-            .issuer
-            .as_ref()
-            .is_some_and(|own| Arc::ptr_eq(own, issuer));
-        let ill = known
-            .trouble
-            .as_ref()
-            .is_none_or(|trouble| matches!(Sign::of(&trouble.error), Sign::Ill(_)));
-        if same && ill {
-            known.trouble = None;
-            known.rest_until = None;
-        }
-    }
-
-    /// Notes a failure; says how long it will be until the next try, and the how-manieth it is.
-    pub(super) fn fail(&self, error: &OauthError, waits: &Waits, jitter: f64) -> (Duration, u32) {
-        let mut known = self.known();
-        let failures = known
-            .trouble
-            .as_ref()
-            .filter(|before| same_kind(before.error.class(), error.class()))
-            .map_or(0, |before| before.failures)
-            .saturating_add(1);
-        let wait = waits.after(error.class(), failures, jitter);
-        known.trouble = Some(Trouble {
-            error: error.clone(),
-            failures,
-            retry_at: Instant::now() + wait,
-        });
-        (wait, failures)
-    }
-
     /// A server refused this version. Whether a refresh was allowed for it.
     pub(super) fn refuse(&self, version: i64, waits: &Waits) -> bool {
         let mut known = self.known();
@@ -317,23 +245,4 @@ impl Slot {
             _ => false,
         }
     }
-
-    /// The provider was edited: an administrator's failure may be cured. Waits that the platform asked for stay.
-    pub(super) fn forgive(&self) {
-        let mut known = self.known();
-        known.credential = None;
-        known.rest_until = None;
-        if known
-            .trouble
-            .as_ref()
-            .is_some_and(|trouble| trouble.error.class() == FailureClass::OperatorMustAct)
-        {
-            known.trouble = None;
-        }
-    }
-}
-
-/// Whether a failure continues a row of failures.
-fn same_kind(one: FailureClass, other: FailureClass) -> bool {
-    std::mem::discriminant(&one) == std::mem::discriminant(&other)
 }

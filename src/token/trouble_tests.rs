@@ -49,10 +49,10 @@ async fn a_refresh_interrupted_by_a_crash_is_done_again_at_once() {
     })
     .await;
     assert_eq!(bench.grant().await.state, GrantState::Ok);
-    assert_eq!(
-        word(&keeper.access_token(bench.provider).await.unwrap()),
-        "at-1"
-    );
+    eventually("the new token is handed out", async || {
+        word(&keeper.access_token(bench.provider).await.unwrap()) == "at-1"
+    })
+    .await;
     stop.cancel();
     task.join_all().await;
     assert_eq!(bench.platform.posts(), 1);

@@ -6,6 +6,7 @@ use motion_email::{
     imap::{self, Greeted, ImapError, Login, Nudge, Secret, Session, Step},
     model::{FailureClass, Server, TlsMode, Uid},
     net::{self, DialError, Net, TlsKind},
+    transcript::Recorder,
 };
 use secrecy::SecretString;
 
@@ -28,7 +29,13 @@ fn net(lab: &Lab) -> Net {
 
 async fn greeted(lab: &Lab, host: &str, port: &str, tls: TlsMode) -> Result<Greeted, ImapError> {
     let server = Server::new(lab.get(host), lab.port(port), tls);
-    imap::connect(&net(lab), &server, &imap::Settings::default()).await
+    imap::connect(
+        &net(lab),
+        &server,
+        &imap::Settings::default(),
+        &Recorder::off(),
+    )
+    .await
 }
 
 async fn by_password(lab: &Lab, user: &str, tls: TlsMode) -> Session {

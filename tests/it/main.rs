@@ -14,6 +14,8 @@
 )]
 
 mod application;
+mod calendar;
+mod canary;
 mod commands;
 mod doctor;
 mod faults;
@@ -23,9 +25,11 @@ mod oauth;
 mod operator;
 mod packaging;
 mod refusals;
+mod sign_in;
 mod smtp;
 mod spine;
 mod store;
 mod support;
 mod tidy;
 mod tokens;
+mod ways;

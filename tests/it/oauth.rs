@@ -93,7 +93,7 @@ impl Bench {
     async fn at_the_pages(&self, user: &str, more: &'static [&'static str]) -> String {
         let begun = self
             .keeper
-            .begin_sign_in(self.provider, "test", Some(user))
+            .begin_sign_in(self.provider, "test", Some(user), false)
             .await;
         let url = begun.expect("begun").authorize_url.to_string();
         let tool = PathBuf::from(self.lab.get("TOOLS")).join("sign-in");
@@ -228,6 +228,29 @@ async fn tokens_of_five_seconds_are_refreshed_with_rotation_and_each_once() {
         bench.refreshes().await,
         u64::try_from(grant.version - 1).expect("positive")
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_callers_cost_the_provider_one_refresh() {
+    // Fault 48.
+    let bench = Bench::signed_in(300).await;
+    let (before, version) = (bench.refreshes().await, bench.grant().await.version);
+    let mut callers = JoinSet::new();
+    for _ in 0..200 {
+        let (keeper, provider) = (bench.keeper.clone(), bench.provider);
+        callers.spawn(async move {
+            keeper.refused(provider, version);
+            keeper
+                .access_token(provider)
+                .await
+                .expect("a token")
+                .version
+        });
+    }
+    for seen in callers.join_all().await {
+        assert_eq!(seen, version + 1);
+    }
+    assert_eq!(bench.refreshes().await, before + 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,6 +7,7 @@ use motion_email::{
     model::{EmailAddress, FailureClass, Server, Timestamp, TlsMode},
     net::{self, DialError, Net, TlsKind},
     smtp::{self, Concern, Line, Login, MailOptions, Reply, Secret, SmtpError, Verb},
+    transcript::Recorder,
 };
 use secrecy::SecretString;
 
@@ -30,6 +31,7 @@ async fn connect(lab: &Lab, host: &str, port: &str, tls: TlsMode) -> Result<Line
         &net.expect("the lab answers"),
         &server,
         &smtp::Settings::default(),
+        &Recorder::off(),
     )
     .await
 }

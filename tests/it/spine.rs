@@ -116,8 +116,11 @@ async fn mail_comes_in_and_replies_go_out(engine: Engine) {
         .api
         .rows(&format!("/api/cm/contacts?ListId={list}"))
         .await;
-    assert_eq!(contacts.len(), 1, "one sender, saved once: {contacts:?}");
-    assert_eq!(contacts[0]["email"], json!(customer));
+    // The shared mailbox is shared: other tests' customers may have written to it meanwhile.
+    let saved = contacts
+        .iter()
+        .filter(|contact| contact["email"] == json!(customer));
+    assert_eq!(saved.count(), 1, "one sender, saved once: {contacts:?}");
     // SMTP was done by the delegate: Postfix would have refused user=shared (535), and logs who it was.
     let postfix = std::fs::read_to_string(
         std::path::Path::new(daemon.lab.get("LAB_STATE")).join("log/postfix.log"),

@@ -10,12 +10,12 @@ use std::{
 /// The layers, lowest first. A module names only modules of lower rows.
 const ROWS: [&[&str]; 12] = [
     &["model"],
-    &["logs", "net", "mime"],
+    &["logs", "net", "mime", "transcript"],
     &["store", "blob", "imap", "smtp", "oauth"],
     &["diagnosis"],
     &["token", "lease"],
     &["inbound", "outbound", "events"],
-    &["account", "doctor"],
+    &["account", "calendar", "doctor"],
     &["supervisor"],
     &["http"],
     &["config"],

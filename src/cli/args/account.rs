@@ -147,6 +147,9 @@ pub(in crate::cli) struct Login {
     /// Who signed in, where that is not the mailbox itself (shared mailboxes)
     #[arg(long, value_name = "NAME")]
     pub(in crate::cli) delegate: Option<String>,
+    /// Who gave the cloud provider's grant, where that name differs and is right
+    #[arg(long, value_name = "NAME")]
+    pub(in crate::cli) confirm_signed_in_as: Option<String>,
     /// A file with the password; - for standard input [default: it is asked for]
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) password_file: Option<PathBuf>,

@@ -7,14 +7,16 @@ mod provider;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 #[cfg(test)]
 pub(super) use account::Backfill;
 pub(super) use account::{AccountCommand, Changed, Login, ServerFlags};
 pub(super) use doctor::Doctor;
 pub(super) use mail::{Message, Outbox, Send};
-pub(super) use provider::{NewProvider, ProviderCommand, ServiceWord};
+pub(super) use provider::{
+    Authenticate, EditProvider, NewProvider, ProviderCommand, ProviderFields, ServiceWord,
+};
 
 use crate::config::{Flag, Sources};
 
@@ -125,6 +127,16 @@ pub(super) enum Command {
     /// Examine the service and its accounts: what works, what does not, why, and the next step
     #[command(after_help = DOCTOR)]
     Doctor(Doctor),
+    /// What comes due: secrets, certificates, sign-ins, and mailboxes' last contacts
+    #[command(after_help = "Example:\n  motion-email calendar --limit 20")]
+    Calendar(PageFlags),
+    /// What was lately said between the daemon and an account's servers; secrets and mail are left out
+    #[command(
+        after_help = "-> is said by the daemon, <- by the server, -- is what happened around it. The number in front tells \
+        connections apart. Kept in memory since the daemon started, the newest only.\n\n\
+        Example:\n  motion-email transcript SUPP1 --protocol imap"
+    )]
+    Transcript(Transcript),
     /// Mail that came in
     #[command(
         subcommand,
@@ -201,6 +213,33 @@ pub(super) struct PageFlags {
     /// How many to leave out first
     #[arg(long, default_value_t = 0)]
     pub(super) offset: u32,
+}
+
+/// `transcript`.
+#[derive(Args, Debug)]
+pub(super) struct Transcript {
+    /// The account, by key or id
+    pub(super) account: String,
+    /// Only what was said in this protocol; sign-in and token requests are oauth
+    #[arg(long, value_enum, value_name = "PROTOCOL")]
+    pub(super) protocol: Option<ProtocolWord>,
+    /// Only what was said at this time or later, e.g. 2026-11-23T13:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub(super) since: Option<String>,
+    /// How many lines at most, the newest
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(super) limit: u32,
+}
+
+/// A protocol of the transcript.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ProtocolWord {
+    /// Mail that comes in.
+    Imap,
+    /// Mail that goes out.
+    Smtp,
+    /// Sign-in and tokens.
+    Oauth,
 }
 
 /// `logs`.

@@ -12,95 +12,6 @@ use crate::cli::run;
 use crate::cli::terminal::{Person, Terminal};
 
 #[test]
-fn a_provider_is_added_with_a_secret_from_standard_input() {
-    let fake = Fake::start(vec![json_answer(
-        "POST /api/cloudProviders",
-        201,
-        json!({"id": 4, "redirectUri": "https://m/cb"}),
-    )]);
-    let ran = fake.cli_with(
-        &[
-            "provider",
-            "add",
-            "--name",
-            "N",
-            "--service",
-            "Microsoft",
-            "--type",
-            "Outlook365",
-            "--application-id",
-            "A",
-            "--tenant-id",
-            "T",
-            "--client-secret-file",
-            "-",
-            "--redirect-uri",
-            "https://m/cb",
-            "--authority",
-            "https://a",
-            "--scope-host",
-            "https://s",
-        ],
-        " s e-cret \n",
-        false,
-    );
-    assert_eq!(
-        ran.out,
-        "Added cloud provider 4.\nIts redirect URI, which has to be registered with the application: https://m/cb\n\
-         Next: motion-email provider authenticate 4\n"
-    );
-    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
-    let body = json!({"name": "N", "service": "microsoft", "type": "Outlook365", "applicationId": "A", "tenantId": "T",
-        "clientSecret": " s e-cret ", "redirectUri": "https://m/cb", "authority": "https://a", "scopeHost": "https://s"});
-    assert_eq!(
-        fake.asked(),
-        [("POST /api/cloudProviders".to_owned(), body)]
-    );
-}
-
-#[test]
-fn signing_in_prints_the_address_and_waits_for_the_grant() {
-    let script = || {
-        vec![
-            json_answer(
-                "GET /api/cloudProviders/4/grant",
-                200,
-                json!({"state": "missing"}),
-            ),
-            json_answer(
-                "POST /api/cloudProviders/4/authenticate",
-                200,
-                json!({"authorizeUrl": "https://login/x"}),
-            ),
-            json_answer(
-                "GET /api/cloudProviders/4/grant",
-                200,
-                json!({"state": "ok", "signedInAs": "anna@b.c"}),
-            ),
-        ]
-    };
-    let fake = Fake::start(script());
-    let ran = fake.cli(&["provider", "authenticate", "4", "--login-hint", "anna@b.c"]);
-    assert_eq!(
-        ran.out,
-        "Open this address in a browser and sign in:\n\nhttps://login/x\n\nSigned in as anna@b.c.\n"
-    );
-    assert_eq!(fake.asked()[1].1, json!({"loginHint": "anna@b.c"}));
-    let fake = Fake::start(script());
-    let ran = fake.cli(&["provider", "authenticate", "4", "--json"]);
-    let answer: Value = serde_json::from_str(&ran.out).unwrap();
-    assert_eq!(answer, json!({"authorizeUrl": "https://login/x"}));
-    assert_eq!(fake.asked().len(), 2, "does not wait");
-    let fake = Fake::start(script());
-    assert_eq!(
-        fake.cli(&["provider", "authenticate", "4", "--no-wait"])
-            .code,
-        0
-    );
-    assert_eq!(fake.asked().len(), 2, "does not wait");
-}
-
-#[test]
 fn accounts_are_added_with_what_was_named_and_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
     let password = dir.path().join("password");
@@ -186,64 +97,7 @@ fn accounts_are_added_with_what_was_named_and_nothing_else() {
     }
 }
 
-#[test]
-fn an_accounts_own_trust_and_proxy_are_read_from_files_and_flags() {
-    let dir = tempfile::tempdir().unwrap();
-    let file = |name: &str, text: &str| {
-        let path = dir.path().join(name);
-        std::fs::write(&path, text).unwrap();
-        path.display().to_string()
-    };
-    let ca = file("ca.pem", "-----BEGIN …\n");
-    let proxy = file("proxy", "http://u:p@proxy:3128\n");
-    let pin = "AB:".repeat(31) + "AB";
-    let digits = "ab".repeat(32);
-    for (flags, body) in [
-        (
-            &["--ca-file", &ca, "--proxy-file", &proxy][..],
-            json!({"imap": {"tlsCa": "-----BEGIN …\n"}, "smtp": {"tlsCa": "-----BEGIN …\n"},
-                "proxy": "http://u:p@proxy:3128"}),
-        ),
-        (
-            &[
-                "--imap-ca-file",
-                &ca,
-                "--smtp-pin",
-                &digits,
-                "--smtp-pin",
-                &pin,
-                "--proxy",
-                "socks5://p",
-            ],
-            json!({"imap": {"tlsCa": "-----BEGIN …\n"}, "smtp": {"tlsPins": [pin, pin]},
-                "proxy": "socks5://p:1080"}),
-        ),
-        (
-            &["--imap-verify", "full", "--proxy", "process"],
-            json!({"imap": {"verify": "full"}, "proxy": null}),
-        ),
-        (&["--proxy", "Direct"], json!({"proxy": "direct"})),
-    ] {
-        let fake = Fake::start(vec![
-            accounts(ACCOUNTS),
-            json_answer(
-                "PUT /api/mail/accounts/3",
-                200,
-                json!({"id": 3, "key": "SUPP1"}),
-            ),
-        ]);
-        let args: Vec<_> = ["account", "edit", "SUPP1"]
-            .iter()
-            .chain(flags)
-            .copied()
-            .collect();
-        let ran = fake.cli(&args);
-        assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{args:?}");
-        assert_eq!(fake.asked()[1].1, body, "{args:?}");
-    }
-}
-
-fn accounts(request: &'static str) -> Answer {
+pub(super) fn accounts(request: &'static str) -> Answer {
     json_answer(
         request,
         200,
@@ -251,7 +105,7 @@ fn accounts(request: &'static str) -> Answer {
     )
 }
 
-const ACCOUNTS: &str = "GET /api/mail/accounts?limit=500&offset=0";
+pub(super) const ACCOUNTS: &str = "GET /api/mail/accounts?limit=500&offset=0";
 
 #[test]
 fn an_account_is_named_by_its_key() {
@@ -277,6 +131,18 @@ fn an_account_is_named_by_its_key() {
         (
             &["account", "remove", "SUPP1", "--discard-queue"],
             "DELETE /api/mail/accounts/3?discardQueue=true",
+        ),
+        (
+            &[
+                "transcript",
+                "3",
+                "--protocol",
+                "oauth",
+                "--limit",
+                "5",
+                "--json",
+            ],
+            "GET /api/mail/accounts/3/transcript?limit=5&protocol=oauth",
         ),
         (
             &["message", "list", "--account", "SUPP1"],

@@ -73,6 +73,18 @@ impl Fake {
         cli(&all, input, person)
     }
 
+    /// With a person at the keyboard who types `input`.
+    pub(super) fn cli_typed(&self, args: &[&str], input: &str) -> Ran {
+        let socket = self.socket();
+        let mut all = args.to_vec();
+        all.extend(["--socket", &socket]);
+        let person = Person {
+            types: true,
+            ..Person::default()
+        };
+        cli_as(&all, input, person)
+    }
+
     pub(super) fn asked(&self) -> Vec<(String, Value)> {
         self.asked.lock().unwrap().clone()
     }
@@ -107,6 +119,14 @@ pub(super) struct Ran {
 }
 
 pub(super) fn cli(args: &[&str], input: &str, person: bool) -> Ran {
+    let person = Person {
+        reads: person,
+        ..Person::default()
+    };
+    cli_as(args, input, person)
+}
+
+fn cli_as(args: &[&str], input: &str, person: Person) -> Ran {
     // No test depends on the settings of the machine that it runs on.
     let dir = tempfile::tempdir().unwrap();
     let empty = dir.path().join("empty.env");
@@ -126,10 +146,7 @@ pub(super) fn cli(args: &[&str], input: &str, person: bool) -> Ran {
             out: &mut out,
             err: &mut err,
             input: &mut input.as_bytes(),
-            person: Person {
-                reads: person,
-                ..Person::default()
-            },
+            person,
         },
     );
     let text = |bytes| String::from_utf8(bytes).unwrap();

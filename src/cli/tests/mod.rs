@@ -3,3 +3,6 @@
 mod commands;
 mod fake;
 mod grammar;
+mod servers;
+mod sign_in;
+mod transcript;

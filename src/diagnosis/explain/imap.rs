@@ -5,63 +5,38 @@ use super::{
     words::{Words, chain, quote},
 };
 use crate::{
-    diagnosis::Context,
+    diagnosis::{Context, catalogue},
     imap::{ImapError, Step},
+    model::FailureClass,
 };
 
 pub(super) fn words(error: &ImapError, context: &Context) -> Words {
-    let (server, user) = (context.server(), context.user());
+    let server = context.server();
     match error {
         ImapError::Dial(error) => dial::words(error, context),
         ImapError::AuthenticationRefused {
+            code,
             text,
             challenge_json,
-            ..
         } => {
-            let why = match challenge_json {
-                Some(json) => format!("{} (challenge {})", quote(text), quote(json)),
-                None => quote(text),
-            };
-            login(context, why)
+            let mut why = quote(&spoken(code.as_deref(), text));
+            if let Some(json) = challenge_json {
+                why.push_str(&format!(" (challenge {})", quote(json)));
+            }
+            let by_token = Some(context.provider.is_some());
+            known(code.as_deref(), text, by_token, &why, context)
+                .unwrap_or_else(|| refused(error, why, context))
         }
-        ImapError::Refused { text, .. } | ImapError::Bye { text, .. }
-            if text.contains("authenticated but not connected") =>
-        {
-            not_connected(context, text)
+        ImapError::Refused { code, text, .. } | ImapError::Bye { code, text, .. } => {
+            let why = quote(&spoken(code.as_deref(), text));
+            known(code.as_deref(), text, None, &why, context)
+                .unwrap_or_else(|| refused(error, why, context))
         }
-        ImapError::Refused { text, .. } | ImapError::Bye { text, .. }
-            if text.contains("Suggested Backoff Time") =>
-        {
-            Words::new(
-                "imap_throttled",
-                format!("{server} asks to leave the mailbox alone for a while."),
-                quote(text),
-                "Nothing: work on this mailbox goes on when the time the server named is over. If it happens every day, \
-             fewer programs should use this mailbox.",
-            )
+        // Exchange Online says so without a star, too.
+        ImapError::Nonsense { line, .. } if line.contains("Server Unavailable") => {
+            let why = quote(line);
+            known(None, line, None, &why, context).unwrap_or_else(|| refused(error, why, context))
         }
-        ImapError::Refused {
-            during: Step::Select,
-            text,
-            ..
-        } => Words::new(
-            "imap_mailbox_refused",
-            format!("{server} does not open the folder of {user}."),
-            quote(text),
-            "Check that the folder exists and that the user who logs in may read it.",
-        ),
-        ImapError::Refused { during, text, .. } => Words::new(
-            "imap_refused",
-            format!("{server} refused {during}."),
-            quote(text),
-            "It is tried again by itself. If it stays, show the server's words to its administrator.",
-        ),
-        ImapError::Bye { text, .. } => Words::new(
-            "imap_bye",
-            format!("{server} ended the connection."),
-            quote(text),
-            "Nothing: it is connected again by itself.",
-        ),
         ImapError::Broken { .. } => Words::new(
             "imap_line_broken",
             format!("The connection to {server} broke."),
@@ -95,42 +70,56 @@ pub(super) fn words(error: &ImapError, context: &Context) -> Words {
     }
 }
 
-fn login(context: &Context, why: String) -> Words {
-    let (server, user) = (context.server(), context.user());
-    if context.provider.is_some() {
-        Words::new(
-            "imap_token_refused",
-            format!("{server} does not accept the access token for {user}."),
-            why,
-            format!(
-                "Check the spelling of the user name {user}; that IMAP is switched on for it \
-                 (Set-CASMailbox -Identity {user} -ImapEnabled $true); that the person who signed in has full access to it \
-                 (Add-MailboxPermission {user} -User DELEGATE -AccessRights FullAccess); and that the app registration has \
-                 IMAP.AccessAsUser.All. Then sign in again."
-            ),
-        )
-    } else {
-        Words::new(
-            "imap_password_refused",
-            format!("{server} does not accept the password of {user}."),
-            why,
-            "Enter the right user name and password in the account. Gmail and Yahoo want an app password; \
-             Exchange Online wants Modern Authentication.",
-        )
+/// Response code and text as the server sent them.
+fn spoken(code: Option<&str>, text: &str) -> String {
+    match code {
+        Some(code) => format!("[{code}] {text}"),
+        None => text.to_owned(),
     }
 }
 
-fn not_connected(context: &Context, text: &str) -> Words {
-    let (mailbox, user) = (context.mailbox(), context.user());
-    Words::new(
-        "imap_authenticated_not_connected",
-        format!("The sign-in is good, but {mailbox} does not open."),
-        quote(text),
-        format!(
-            "Check, in this order: the spelling of {user}; that it has a licence with Exchange Online; that IMAP is switched on \
-             (Set-CASMailbox -Identity {user} -ImapEnabled $true); for a shared mailbox, that the person who signed in has full \
-             access (Add-MailboxPermission {user} -User DELEGATE -AccessRights FullAccess); that not too many programs are \
-             connected to it. It passes by itself when Exchange moves the mailbox."
+fn known(
+    code: Option<&str>,
+    text: &str,
+    login: Option<bool>,
+    why: &str,
+    context: &Context,
+) -> Option<Words> {
+    let entry = catalogue::imap(code, text, login)?;
+    Some(Words::known(entry, context, why))
+}
+
+/// Words that are not known: what to do follows from the class.
+fn refused(error: &ImapError, why: String, context: &Context) -> Words {
+    let (server, user) = (context.server(), context.user());
+    match error {
+        ImapError::Refused {
+            during: Step::Select,
+            ..
+        } => Words::new(
+            "imap_mailbox_refused",
+            format!("{server} does not open the folder of {user}."),
+            why,
+            "Check that the folder exists and that the user who logs in may read it.",
         ),
-    )
+        ImapError::Bye { .. } => Words::new(
+            "imap_bye",
+            format!("{server} ended the connection."),
+            why,
+            "Nothing: it is connected again by itself.",
+        ),
+        _ => Words::new(
+            "imap_refused",
+            format!("{server} refused a command."),
+            why,
+            match error.class() {
+                FailureClass::OperatorMustAct | FailureClass::GiveUp => {
+                    "Show the server's words to its administrator. It is tried now and then by itself."
+                }
+                FailureClass::RetryLater | FailureClass::HoldFor(_) => {
+                    "It is tried again by itself. If it stays, show the server's words to its administrator."
+                }
+            },
+        ),
+    }
 }

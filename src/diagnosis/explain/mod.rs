@@ -1,6 +1,7 @@
 //! Failure and context → words. One file for each peer.
 
 mod dial;
+mod graph;
 mod imap;
 mod oauth;
 mod proxy;
@@ -8,8 +9,9 @@ mod smtp;
 mod words;
 
 use self::words::Words;
+pub(super) use self::words::{is_disturbing, quote};
 use super::{Context, Diagnosis, Failure};
-use crate::store::StoreError;
+use crate::{model::Action, store::StoreError};
 
 /// Says what happened, why, and what to do next. Pure; the same failure always gets the same code.
 pub fn explain(failure: &Failure, context: &Context) -> Diagnosis {
@@ -17,6 +19,7 @@ pub fn explain(failure: &Failure, context: &Context) -> Diagnosis {
         Failure::Imap(error) => imap::words(error, context),
         Failure::Smtp(error) => smtp::words(error, context),
         Failure::Oauth(error) => oauth::words(error, context),
+        Failure::Graph(refusal) => graph::words(refusal, context),
         Failure::Store(error) => store(error),
         Failure::NotSignedIn => Words::new(
             "not_signed_in",
@@ -26,14 +29,9 @@ pub fn explain(failure: &Failure, context: &Context) -> Diagnosis {
             ),
             "There is no grant yet.",
             "Open the cloud provider and use Authenticate (motion-email provider authenticate ID).",
-        ),
-        Failure::SignInNeeded(reason) => Words::new(
-            "sign_in_needed",
-            "The identity platform no longer accepts the sign-in of the cloud provider.",
-            words::quote(reason),
-            "Sign in again: open the cloud provider and use Authenticate (motion-email provider authenticate ID). \
-             Mail waits meanwhile; nothing is lost.",
-        ),
+        )
+        .by(Action::SignInAgain),
+        Failure::SignInNeeded(reason) => oauth::sign_in_needed(reason, context),
         Failure::ProviderMissing => Words::new(
             "provider_missing",
             format!(
@@ -64,12 +62,16 @@ pub fn explain(failure: &Failure, context: &Context) -> Diagnosis {
             "Report this with the log lines around it. The account is started again by itself.",
         ),
     };
+    let class = failure.class();
+    // The class is what the program acts by; a table's finer word never contradicts it.
+    let action = words.action.filter(|action| action.fits(class));
     Diagnosis {
         code: words.code,
         what: words.what,
         why: words.why,
         next: words.next,
-        class: failure.class(),
+        class,
+        action: action.unwrap_or(class.into()),
     }
 }
 

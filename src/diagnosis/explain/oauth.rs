@@ -1,14 +1,18 @@
 //! What identity platforms say (RFC 6749 §5.2; Entra's AADSTS numbers).
 
-use super::words::{Words, quote};
+use super::words::{Words, ids, ids_in, quote};
 use crate::{
-    diagnosis::Context,
-    oauth::{OauthError, Reach, Refusal},
+    diagnosis::{
+        Context, LOST_ANSWER,
+        catalogue::{self, Spoken, fill},
+    },
+    model::{Action, FailureClass},
+    oauth::{OauthError, Reach, Refusal, entra},
 };
 
-pub(super) fn words(error: &OauthError, _context: &Context) -> Words {
+pub(super) fn words(error: &OauthError, context: &Context) -> Words {
     match error {
-        OauthError::Refused(refusal) => refused(refusal, error.needs_sign_in()),
+        OauthError::Refused(refusal) => refused(refusal, error, context),
         OauthError::Configuration { field, detail } => Words::new(
             "oauth_configuration",
             format!("The cloud provider's {field} cannot be used."),
@@ -51,48 +55,93 @@ pub(super) fn words(error: &OauthError, _context: &Context) -> Words {
     }
 }
 
-fn refused(refusal: &Refusal, sign_in: bool) -> Words {
-    let mut why = quote(if refusal.description.is_empty() {
-        &refusal.error
+fn refused(refusal: &Refusal, error: &OauthError, context: &Context) -> Words {
+    let said = match refusal.description.as_str() {
+        "" => &refusal.error,
+        description => description,
+    };
+    let (trace, correlation) = ids_in(&refusal.description);
+    let why = quote(said)
+        + &ids(
+            refusal.trace_id.as_deref().or(trace.as_deref()),
+            refusal.correlation_id.as_deref().or(correlation.as_deref()),
+        );
+    let from_text;
+    let numbers = if refusal.codes.is_empty() {
+        from_text = entra::numbers_in(&refusal.description);
+        &from_text
     } else {
-        &refusal.description
-    });
-    if let Some(trace) = &refusal.trace_id {
-        why.push_str(&format!(" (trace {trace})"));
+        &refusal.codes
+    };
+    let spoken = Spoken {
+        error: &refusal.error,
+        description: &refusal.description,
+        numbers,
+        fine: refusal.suberror.as_deref(),
+    };
+    match catalogue::oauth(spoken) {
+        Some(entry) => Words::known(entry, context, &why),
+        None if error.needs_sign_in() => asks_for_sign_in(why, context),
+        None => unknown(error.class(), why, context),
     }
-    let has = |code: u32| refusal.codes.contains(&code);
-    if has(7_000_222) {
-        return Words::new(
-            "oauth_client_secret_expired",
-            "The client secret of the cloud provider has expired.",
-            why,
-            "In the Entra portal, App registrations, Certificates & secrets: make a new client secret and copy its Value; \
-             then use Update Client Secret of the cloud provider. Nobody has to sign in again.",
-        );
+}
+
+/// The grant is refused; of the refusal only the text was kept.
+pub(super) fn sign_in_needed(reason: &str, context: &Context) -> Words {
+    let (trace, correlation) = ids_in(reason);
+    let why = quote(reason) + &ids(trace.as_deref(), correlation.as_deref());
+    // What the platform says of the older token is not why there is no newer one.
+    if reason.starts_with(LOST_ANSWER) {
+        return asks_for_sign_in(why, context).by(Action::SignInAgain);
     }
-    if has(7_000_215) || refusal.error == "invalid_client" {
-        return Words::new(
-            "oauth_client_secret_refused",
-            "The identity platform does not accept the client secret of the cloud provider.",
-            why,
-            "Enter the secret's Value (not its Secret ID) with Update Client Secret of the cloud provider. \
-             Nobody has to sign in again.",
-        );
-    }
-    if sign_in {
-        return Words::new(
-            "sign_in_needed",
-            "The identity platform no longer accepts the sign-in of the cloud provider.",
-            why,
-            "Sign in again: open the cloud provider and use Authenticate (motion-email provider authenticate ID). \
-             Mail waits meanwhile; nothing is lost.",
-        );
-    }
+    let numbers = entra::numbers_in(reason);
+    let error = reason
+        .split_once("refused with ")
+        .and_then(|(_, rest)| rest.split_once(':'))
+        .map_or("", |(error, _)| error);
+    let spoken = Spoken {
+        error,
+        description: reason,
+        numbers: &numbers,
+        fine: None,
+    };
+    let words = match catalogue::oauth(spoken) {
+        Some(entry) if entry.action == Action::SignInAgain => Words::known(entry, context, &why),
+        _ => asks_for_sign_in(why, context),
+    };
+    words.by(Action::SignInAgain)
+}
+
+fn asks_for_sign_in(why: String, context: &Context) -> Words {
+    Words::new(
+        "sign_in_needed",
+        fill(
+            "The identity platform no longer accepts the sign-in of {provider}.",
+            context,
+        ),
+        why,
+        fill("{sign_in}", context),
+    )
+    .by(Action::SignInAgain)
+}
+
+/// A word or number that is not known: what to do follows from the class, which follows from the status.
+fn unknown(class: FailureClass, why: String, context: &Context) -> Words {
+    let (what, next) = match class {
+        FailureClass::RetryLater | FailureClass::HoldFor(_) => (
+            "The identity platform gives no token at the moment.",
+            "{itself} If it lasts, look its words up at https://login.microsoftonline.com/error. {log}",
+        ),
+        FailureClass::OperatorMustAct | FailureClass::GiveUp => (
+            "The identity platform refuses {provider}.",
+            "Check application id, tenant id and permissions of the app registration; look the number up at \
+             https://login.microsoftonline.com/error. {log} {kept}",
+        ),
+    };
     Words::new(
         "oauth_refused",
-        "The identity platform refuses the cloud provider.",
+        fill(what, context),
         why,
-        "Check application id, tenant id and permissions of the app registration; an administrator of the tenant can see \
-         the reason in the sign-in log under the trace id.",
+        fill(next, context),
     )
 }

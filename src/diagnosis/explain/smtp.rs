@@ -5,8 +5,12 @@ use super::{
     words::{Words, chain, quote},
 };
 use crate::{
-    diagnosis::Context,
-    smtp::{Reply, SmtpError},
+    diagnosis::{
+        Context,
+        catalogue::{self, Said},
+    },
+    model::FailureClass,
+    smtp::{Reply, SmtpError, Verb},
 };
 
 pub(super) fn words(error: &SmtpError, context: &Context) -> Words {
@@ -21,16 +25,21 @@ pub(super) fn words(error: &SmtpError, context: &Context) -> Words {
             if let Some(json) = challenge_json {
                 why.push_str(&format!(" (challenge {})", quote(json)));
             }
-            login(reply, why, context)
+            let said = Said {
+                during: Verb::Auth,
+                reply,
+                login: Some(context.provider.is_some()),
+            };
+            reply_words(said, error, why, context)
         }
-        SmtpError::Refused { reply, during } => refused(reply, context).unwrap_or_else(|| {
-            Words::new(
-                "smtp_refused",
-                format!("{server} refused {during}."),
-                quote(&reply.to_string()),
-                "If it is not tried again by itself, show the server's words to its administrator.",
-            )
-        }),
+        SmtpError::Refused { reply, during } => {
+            let said = Said {
+                during: *during,
+                reply,
+                login: None,
+            };
+            reply_words(said, error, quote(&reply.to_string()), context)
+        }
         SmtpError::AuthenticationNotOffered { wanted, offered } => Words::new(
             "smtp_login_not_offered",
             format!("{server} does not offer the login that the account needs ({wanted})."),
@@ -101,102 +110,41 @@ pub(super) fn words(error: &SmtpError, context: &Context) -> Words {
     }
 }
 
-fn login(reply: &Reply, why: String, context: &Context) -> Words {
-    let (server, user, mailbox) = (context.server(), context.user(), context.mailbox());
-    let text = reply.text.to_ascii_lowercase();
-    if text.contains("smtpclientauthentication is disabled") {
-        return Words::new(
-            "smtp_auth_disabled",
-            format!("Sending by SMTP is switched off for {mailbox} (SmtpClientAuthentication)."),
+fn reply_words(said: Said<'_>, error: &SmtpError, why: String, context: &Context) -> Words {
+    match catalogue::smtp(said) {
+        Some(entry) => Words::known(entry, context, &why),
+        None => Words::new(
+            "smtp_refused",
+            format!("{} refused {}.", context.server(), said.during),
             why,
-            format!(
-                "An Exchange administrator runs: Set-CASMailbox -Identity {user} -SmtpClientAuthenticationDisabled $false \
-                 (the mailbox's setting wins over the tenant's). Mail waits meanwhile; nothing is lost."
-            ),
-        );
-    }
-    if text.contains("security defaults") {
-        return Words::new(
-            "smtp_security_defaults",
-            "The tenant's security defaults block sending by SMTP.",
-            why,
-            "An administrator of the tenant turns security defaults off and uses Conditional Access instead.",
-        );
-    }
-    if text.contains("basic authentication is disabled")
-        || text.contains("basic authentication is not supported")
-    {
-        return Words::new(
-            "smtp_basic_disabled",
-            format!("{server} takes no passwords any more."),
-            why,
-            "Change the account to Modern Authentication with a cloud provider.",
-        );
-    }
-    if context.provider.is_some() {
-        Words::new(
-            "smtp_token_refused",
-            format!("{server} does not accept the access token for {user}."),
-            why,
-            format!(
-                "For a shared mailbox the delegate must be the user who signed in; check the spelling of {user}, that the app \
-                 registration has SMTP.Send, and that authenticated SMTP is on for {user} \
-                 (Set-CASMailbox -Identity {user} -SmtpClientAuthenticationDisabled $false). Then sign in again."
-            ),
-        )
-    } else {
-        Words::new(
-            "smtp_password_refused",
-            format!("{server} does not accept the password of {user}."),
-            why,
-            "Enter the right user name and password in the account. Gmail and Yahoo want an app password; \
-             Exchange Online wants Modern Authentication. Mail waits meanwhile; nothing is lost.",
-        )
+            next(said.reply, error.class()),
+        ),
     }
 }
 
-fn refused(reply: &Reply, context: &Context) -> Option<Words> {
-    let (mailbox, user) = (context.mailbox(), context.user());
-    let text = reply.text.to_ascii_lowercase();
-    let why = quote(&reply.to_string());
-    let enhanced = reply.enhanced.as_deref().unwrap_or("");
-    if enhanced == "5.7.60" || text.contains("sendasdenied") || text.contains("not owned by user") {
-        return Some(Words::new(
-            "smtp_send_as_denied",
-            format!("{user} may not send as {mailbox}."),
-            why,
-            format!(
-                "An Exchange administrator runs: Add-RecipientPermission {mailbox} -Trustee {user} -AccessRights SendAs. \
-                 It may take an hour to count. Mail waits meanwhile; nothing is lost."
-            ),
-        ));
-    }
-    if text.contains("quotaexceededexception") && !text.contains("submissionquota") {
-        return Some(Words::new(
-            "smtp_sender_mailbox_full",
-            format!("{mailbox} is full, so it cannot send."),
-            why,
-            "Empty its Sent Items or set a retention policy. Mail waits meanwhile; nothing is lost.",
-        ));
-    }
-    if text.contains("submissionquota")
-        || text.contains("daily") && text.contains("limit")
-        || enhanced == "5.4.5"
-    {
-        return Some(Words::new(
-            "smtp_sending_limit",
-            format!("{mailbox} has reached the provider's sending limit."),
-            why,
-            "Nothing: the queue waits until the limit is over, at most a day, and then goes on by itself.",
-        ));
-    }
-    if enhanced == "5.1.8" || text.contains("bad outbound sender") {
-        return Some(Words::new(
-            "smtp_sender_blocked",
-            format!("The provider has blocked {mailbox} from sending."),
-            why,
-            "An administrator removes it from Restricted entities in the Defender portal and changes its password.",
-        ));
-    }
-    None
+/// A reply that is not known: what to do follows from its class and, for people, from the subject of its
+/// enhanced code (RFC 3463 §3).
+fn next(reply: &Reply, class: FailureClass) -> String {
+    let about = match reply.status().map(|(subject, _)| subject) {
+        Some(1) => "It is about an address: check sender and recipients. ",
+        Some(2) => "It is about a mailbox: it may be full, disabled or restricted. ",
+        Some(3) => "It is about the server itself, or the size of the message. ",
+        Some(4) => "It is about the network or the routing behind the server. ",
+        Some(5) => "It is about the protocol: report it if it stays. ",
+        Some(6) => "It is about the form of the message. ",
+        Some(7) => "It is about permissions or policy. ",
+        _ => "",
+    };
+    let then = match class {
+        FailureClass::RetryLater | FailureClass::HoldFor(_) => {
+            "It is tried again by itself; if it stays, show the server's words to its administrator."
+        }
+        FailureClass::GiveUp => {
+            "This copy is not tried again, other mail goes on; show the server's words to its administrator."
+        }
+        FailureClass::OperatorMustAct => {
+            "Show the server's words to its administrator. Mail waits meanwhile; nothing is lost."
+        }
+    };
+    format!("{about}{then}")
 }

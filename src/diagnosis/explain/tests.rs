@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, io};
 use super::*;
 use crate::{
     imap::{ImapError, Step},
-    net::{DialError, TlsKind},
+    model::{FailureClass, Fingerprint},
+    net::{DialError, DialStep, ProxyRefusal, TlsKind},
     oauth::{OauthError, Refusal},
     smtp::{Reply, SmtpError, Verb},
 };
@@ -124,8 +125,12 @@ fn cases() -> Vec<(Failure, &'static str)> {
             entra("invalid_client", 7_000_215),
             "oauth_client_secret_refused",
         ),
-        (entra("invalid_grant", 700_082), "sign_in_needed"),
-        (entra("unauthorized_client", 700_016), "oauth_refused"),
+        (entra("invalid_grant", 700_082), "sign_in_idle_too_long"),
+        (entra("invalid_grant", 1), "sign_in_needed"),
+        (
+            entra("unauthorized_client", 700_016),
+            "oauth_application_unknown",
+        ),
         (Failure::NotSignedIn, "not_signed_in"),
         (Failure::ProviderMissing, "provider_missing"),
         (Failure::TokenWaits("x".into()), "token_waits"),
@@ -196,6 +201,161 @@ fn codes_are_stable_words() {
         assert!(
             code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'),
             "{code}"
+        );
+    }
+}
+
+fn refused(refusal: ProxyRefusal) -> DialError {
+    DialError::ProxyRefused {
+        proxy: "proxy.example:3128".into(),
+        target: "mail.example:993".into(),
+        refusal,
+    }
+}
+
+/// What a proxy said, or did not: code, class, and a word of the next step.
+#[test]
+fn each_failure_of_a_proxy_has_its_code_and_next_step() {
+    use FailureClass::{OperatorMustAct, RetryLater};
+    let http = |status| {
+        refused(ProxyRefusal::Http {
+            status,
+            words: "its words".into(),
+        })
+    };
+    let socks = |reply| refused(ProxyRefusal::Socks(reply));
+    let proxy = || "proxy.example:3128".to_owned();
+    let unreached = |source| DialError::ProxyDial {
+        proxy: proxy(),
+        source: Box::new(source),
+    };
+    let connect = DialError::Connect {
+        host: "proxy.example".into(),
+        port: 3128,
+        source: io::Error::other("refused"),
+    };
+    let resolve = DialError::Resolve {
+        host: "proxy.example".into(),
+        source: io::Error::other("unknown"),
+    };
+    let forbidden = DialError::Forbidden {
+        host: "proxy.example".into(),
+        address: "127.0.0.1".parse().unwrap(),
+    };
+    let silent = DialError::TimedOut {
+        host: "proxy.example".into(),
+        port: 3128,
+        during: DialStep::Proxy,
+    };
+    let nonsense = DialError::ProxyNonsense {
+        proxy: proxy(),
+        what: "something that is no HTTP answer",
+    };
+    let broken = DialError::ProxyBroken {
+        proxy: proxy(),
+        source: io::ErrorKind::UnexpectedEof.into(),
+    };
+    let cases = [
+        (
+            http(407),
+            "proxy_login_refused",
+            OperatorMustAct,
+            "password",
+        ),
+        (
+            http(403),
+            "proxy_forbids",
+            OperatorMustAct,
+            "mail.example:993",
+        ),
+        (http(400), "proxy_cannot", OperatorMustAct, "another"),
+        (http(405), "proxy_cannot", OperatorMustAct, "another"),
+        (http(501), "proxy_cannot", OperatorMustAct, "another"),
+        (http(404), "proxy_refused", OperatorMustAct, "log"),
+        (http(302), "proxy_refused", OperatorMustAct, "log"),
+        (http(429), "proxy_refused", RetryLater, "log"),
+        (http(500), "proxy_refused", RetryLater, "log"),
+        (http(502), "proxy_no_way", RetryLater, "reaches"),
+        (http(503), "proxy_no_way", RetryLater, "reaches"),
+        (http(504), "proxy_no_way", RetryLater, "reaches"),
+        (socks(1), "proxy_refused", RetryLater, "log"),
+        (socks(2), "proxy_forbids", OperatorMustAct, "CONNECT"),
+        (socks(3), "proxy_no_way", RetryLater, "routes"),
+        (socks(4), "proxy_host_not_found", RetryLater, "spelling"),
+        (socks(5), "proxy_host_refused", RetryLater, "port"),
+        (socks(6), "proxy_no_way", RetryLater, "routes"),
+        (socks(7), "proxy_cannot", OperatorMustAct, "another"),
+        (socks(8), "proxy_cannot", OperatorMustAct, "name"),
+        (socks(9), "proxy_refused", RetryLater, "log"),
+        (
+            refused(ProxyRefusal::SocksLogin),
+            "proxy_login_refused",
+            OperatorMustAct,
+            "password",
+        ),
+        (
+            refused(ProxyRefusal::SocksMethods),
+            "proxy_login_refused",
+            OperatorMustAct,
+            "password",
+        ),
+        (unreached(connect), "proxy_not_reached", RetryLater, "runs"),
+        (
+            unreached(resolve),
+            "proxy_not_reached",
+            RetryLater,
+            "spelling",
+        ),
+        (
+            unreached(forbidden),
+            "proxy_not_reached",
+            OperatorMustAct,
+            "XC_EMAIL_ALLOW_HOSTS",
+        ),
+        (silent, "proxy_silent", RetryLater, "kind"),
+        (nonsense, "proxy_no_proxy", RetryLater, "kind"),
+        (broken, "proxy_hung_up", RetryLater, "log"),
+    ];
+    for (error, code, class, next) in cases {
+        let text = format!("{error:?}");
+        let diagnosis = explain(&dial(error), &Context::default());
+        assert_eq!(diagnosis.code, code, "{text}");
+        assert_eq!(diagnosis.class, class, "{text}");
+        assert!(diagnosis.what.contains("proxy.example:3128"), "{text}");
+        assert!(diagnosis.next.contains(next), "{text}: {}", diagnosis.next);
+    }
+}
+
+#[test]
+fn a_certificate_that_is_not_the_pinned_one_shows_its_fingerprint() {
+    let pin = DialError::Pin {
+        host: "mail.example".into(),
+        seen: Fingerprint::new([0xab; 32]),
+    };
+    let untrusted = DialError::Tls {
+        host: "mail.example".into(),
+        kind: TlsKind::Untrusted,
+        detail: "self-signed".into(),
+    };
+    let untrusted = untrusted.with_fingerprint(Some(&pin));
+    let unreadable = DialError::Authorities {
+        host: "mail.example".into(),
+        detail: "junk".into(),
+    };
+    for (error, code) in [
+        (pin, "tls_pin_mismatch"),
+        (untrusted, "tls_untrusted"),
+        (unreadable, "tls_authorities_unreadable"),
+    ] {
+        let diagnosis = explain(&dial(error), &Context::default());
+        assert_eq!(diagnosis.code, code);
+        assert_eq!(diagnosis.class, FailureClass::OperatorMustAct, "{code}");
+        let shows = diagnosis.why.contains(&["AB"; 32].join(":"));
+        assert_eq!(
+            shows,
+            code != "tls_authorities_unreadable",
+            "{}",
+            diagnosis.why
         );
     }
 }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     diagnosis::{Diagnosis, LaneState, LaneStatus},
-    model::{FailureClass, Timestamp},
+    model::{Action, FailureClass, Timestamp},
     oauth::scripted::{Platform, Reply},
     smtp::testing::Act,
 };
@@ -29,6 +29,7 @@ async fn a_server_that_asked_for_a_rest_is_left_alone() {
         why: "Said so.".to_owned(),
         next: "Nothing.".to_owned(),
         class: FailureClass::HoldFor(Duration::from_secs(300)),
+        action: Action::HoldUntil,
     });
     let outbound = LaneStatus::starting(Timestamp::from_millis(0));
     clinic.lanes = Some(Lanes { inbound, outbound });

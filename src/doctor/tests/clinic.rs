@@ -24,6 +24,7 @@ use crate::{
     smtp::{self, testing::Server},
     store::{self, Store},
     token::{self, TokenKeeper},
+    transcript::{Bounds, Transcripts},
 };
 
 /// What the IMAP server says instead of its usual answer, by the command's first word; the tag is put in front.
@@ -255,6 +256,7 @@ impl Clinic {
             net,
             keeper,
             oauth,
+            transcripts: Transcripts::new(clock.clone(), Bounds::default()),
             clock,
             settings: Arc::new(Settings {
                 imap: imap::Settings::default(),

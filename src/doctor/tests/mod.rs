@@ -6,7 +6,7 @@ mod clinic;
 use super::{Item, Lanes, Progress, Standing, Verdict, Wish};
 use crate::{
     diagnosis::{Diagnosis, LaneState, LaneStatus},
-    model::{FailureClass, Timestamp},
+    model::{Action, FailureClass, Timestamp},
     oauth::scripted::{Platform, Reply},
     smtp::testing::Act,
 };
@@ -294,6 +294,7 @@ async fn what_a_lane_was_told_about_the_sender_counts_as_evidence() {
                 .to_owned(),
         next: "Grant it.".to_owned(),
         class: FailureClass::OperatorMustAct,
+        action: Action::Administrator,
     });
     let inbound = LaneStatus {
         state: LaneState::Ready,

@@ -35,6 +35,7 @@ pub(in crate::http) struct AccountBody {
     proxy: Given<String>,
     backfill: Given<String>,
     version: Given<i64>,
+    confirmed_signed_in_as: Given<String>,
     #[serde(flatten)]
     unknown: Unknown,
 }
@@ -45,6 +46,8 @@ pub(super) struct Entered {
     pub(super) account: NewAccount,
     /// The version that the caller has seen, if it says so.
     pub(super) version: Option<i64>,
+    /// Who gave the provider's grant, repeated by an administrator who knows that this is right.
+    pub(super) confirmed_signed_in_as: Option<String>,
 }
 
 /// A new account, or `stored` with the body's changes. What a change does not name stays, the password
@@ -66,6 +69,8 @@ fn read(
 ) -> Option<Entered> {
     problems.unknown("", &body.unknown);
     let version = problems.optional("version", body.version);
+    let confirmed = problems.optional("confirmedSignedInAs", body.confirmed_signed_in_as);
+    let confirmed_signed_in_as = problems.line("confirmedSignedInAs", confirmed, 320);
     let name = text(problems, "name", body.name, stored.is_none());
     let name = problems
         .line("name", name, 100)
@@ -158,6 +163,7 @@ fn read(
             backfill,
         },
         version,
+        confirmed_signed_in_as,
     })
 }
 

@@ -1,8 +1,10 @@
 //! Accounts: the routes below `/api/mail/accounts`.
 
 mod entered;
+mod identity;
 mod server;
 mod shown;
+mod transcript;
 
 use axum::{Json, extract::State, http::StatusCode, response::Response};
 use serde_json::{Value, json};
@@ -11,14 +13,17 @@ use crate::{
     account::AccountStatus,
     model::{Account, AccountId, AccountKey, Authentication},
     store::{Page, Rows},
+    transcript::Subject,
 };
 
 pub(super) use shown::ShownAccount;
+pub(super) use transcript::transcript;
 
 use entered::{AccountBody, Entered};
 
 use super::{
     Desk, answer,
+    calendar::{self, Warned},
     input::{Body, Problems},
     problem::ApiError,
     query::{Query, RowId, Word, number},
@@ -43,22 +48,36 @@ pub(super) async fn by_id_or_key(desk: &Desk, text: &str) -> Result<Account, Api
     }
 }
 
-async fn shown(desk: &Desk, account: &Account) -> Result<ShownAccount, ApiError> {
+async fn shown(desk: &Desk, account: &Account) -> Result<Warned<ShownAccount>, ApiError> {
     let status = desk.supervisor.status(account.id);
-    let counts = desk.store.outbox_counts(account.id).await?;
-    Ok(ShownAccount::new(account, status.as_ref(), &counts))
+    warned(desk, std::slice::from_ref(account), status.as_slice())
+        .await?
+        .pop()
+        .ok_or(MISSING)
+}
+
+/// These accounts with their lanes, queues and warnings.
+async fn warned(
+    desk: &Desk,
+    accounts: &[Account],
+    statuses: &[AccountStatus],
+) -> Result<Vec<Warned<ShownAccount>>, ApiError> {
+    let mut rows = Vec::with_capacity(accounts.len());
+    let fresh = calendar::of_accounts(desk, accounts).await?;
+    for (account, fresh) in accounts.iter().zip(fresh) {
+        let status = statuses.iter().find(|status| status.account == account.id);
+        let counts = desk.store.outbox_counts(account.id).await?;
+        let row = ShownAccount::new(account, status, &counts);
+        let row = row.with_last_contact(fresh.inbound, fresh.outbound);
+        rows.push(fresh.of(row));
+    }
+    Ok(rows)
 }
 
 /// A page of accounts with their lanes and queues.
-pub(super) async fn some(desk: &Desk, page: Page) -> Result<Rows<ShownAccount>, ApiError> {
+pub(super) async fn some(desk: &Desk, page: Page) -> Result<Rows<Warned<ShownAccount>>, ApiError> {
     let accounts = desk.store.account_list(page).await?;
-    let statuses: Vec<AccountStatus> = desk.supervisor.statuses();
-    let mut rows = Vec::with_capacity(accounts.rows.len());
-    for account in &accounts.rows {
-        let status = statuses.iter().find(|status| status.account == account.id);
-        let counts = desk.store.outbox_counts(account.id).await?;
-        rows.push(ShownAccount::new(account, status, &counts));
-    }
+    let rows = warned(desk, &accounts.rows, &desk.supervisor.statuses()).await?;
     Ok(Rows {
         count: accounts.count,
         rows,
@@ -92,6 +111,7 @@ pub(super) async fn add(
 ) -> Result<Response, ApiError> {
     let entered = entered::entered(body, None)?;
     names_exist(&desk, &entered).await?;
+    identity::check(&desk, &entered, None).await?;
     let now = desk.clock.now();
     let account = desk.store.account_add(&entered.account, now).await?;
     desk.supervisor.look();
@@ -102,7 +122,7 @@ pub(super) async fn add(
 pub(super) async fn show(
     State(desk): State<Desk>,
     Word(text): Word,
-) -> Result<Json<ShownAccount>, ApiError> {
+) -> Result<Json<Warned<ShownAccount>>, ApiError> {
     let account = by_id_or_key(&desk, &text).await?;
     Ok(Json(shown(&desk, &account).await?))
 }
@@ -111,10 +131,11 @@ pub(super) async fn change(
     State(desk): State<Desk>,
     RowId(id): RowId<AccountId>,
     Body(body): Body<AccountBody>,
-) -> Result<Json<ShownAccount>, ApiError> {
+) -> Result<Json<Warned<ShownAccount>>, ApiError> {
     let before = stored(&desk, id).await?;
     let entered = entered::entered(body, Some(&before))?;
     names_exist(&desk, &entered).await?;
+    identity::check(&desk, &entered, Some(&before.entered)).await?;
     // The change was worked out from the row as read: a row changed meanwhile is a conflict.
     let expect = Some(entered.version.unwrap_or(before.version));
     let now = desk.clock.now();
@@ -140,6 +161,7 @@ pub(super) async fn remove(
     desk.store
         .account_remove(id, discard.unwrap_or(false), desk.clock.now())
         .await?;
+    desk.transcripts.forget(Subject::Account(id));
     desk.supervisor.look();
     Ok(StatusCode::NO_CONTENT)
 }
@@ -147,14 +169,14 @@ pub(super) async fn remove(
 pub(super) async fn pause(
     State(desk): State<Desk>,
     RowId(id): RowId<AccountId>,
-) -> Result<Json<ShownAccount>, ApiError> {
+) -> Result<Json<Warned<ShownAccount>>, ApiError> {
     set_paused(&desk, id, true).await
 }
 
 pub(super) async fn resume(
     State(desk): State<Desk>,
     RowId(id): RowId<AccountId>,
-) -> Result<Json<ShownAccount>, ApiError> {
+) -> Result<Json<Warned<ShownAccount>>, ApiError> {
     set_paused(&desk, id, false).await
 }
 
@@ -162,7 +184,7 @@ async fn set_paused(
     desk: &Desk,
     id: AccountId,
     paused: bool,
-) -> Result<Json<ShownAccount>, ApiError> {
+) -> Result<Json<Warned<ShownAccount>>, ApiError> {
     let now = desk.clock.now();
     let account = desk.store.account_pause(id, paused, now).await?;
     desk.supervisor.look();

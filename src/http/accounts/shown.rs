@@ -4,9 +4,11 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::{
-    account::AccountStatus,
+    account::{AccountStatus, Overall},
     diagnosis::{LaneState, LaneStatus, Warning, account_warnings},
-    model::{Account, Authentication, Backfill, RecipientState, Server, TlsVerify},
+    model::{
+        Account, Action, Authentication, Backfill, RecipientState, Server, Timestamp, TlsVerify,
+    },
 };
 
 /// An account with what its task shows and what waits in its queue.
@@ -55,6 +57,10 @@ struct ShownServer {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::http) struct ShownStatus {
+    /// Both lanes as one word; `paused` where an administrator stopped it.
+    state: &'static str,
+    /// IMAP has opened the mailbox and SMTP has taken the login.
+    connected: bool,
     running: bool,
     restarts: u32,
     /// What works and should not stay so.
@@ -71,6 +77,8 @@ struct ShownLane {
     what: Option<String>,
     why: Option<String>,
     next: Option<String>,
+    /// Who acts: `retry`, `sign_in_again`, `administrator`, `hold_until` or `this_message_only`.
+    action: Option<&'static str>,
     since: Option<String>,
     retry_at: Option<String>,
     last_contact: Option<String>,
@@ -116,6 +124,23 @@ impl ShownAccount {
     }
 }
 
+impl ShownAccount {
+    /// Fills in contacts that were written down in an earlier run or by another node.
+    pub(in crate::http) fn with_last_contact(
+        mut self,
+        inbound: Option<Timestamp>,
+        outbound: Option<Timestamp>,
+    ) -> Self {
+        for (lane, at) in [
+            (&mut self.status.inbound, inbound),
+            (&mut self.status.outbound, outbound),
+        ] {
+            lane.last_contact = lane.last_contact.take().or(at.map(Timestamp::rfc3339));
+        }
+        self
+    }
+}
+
 impl ShownServer {
     fn new(server: &Server) -> Self {
         Self {
@@ -156,7 +181,17 @@ impl From<Warning> for ShownWarning {
 
 impl ShownStatus {
     fn new(account: &Account, status: Option<&AccountStatus>) -> Self {
+        let overall = match status {
+            Some(status) if !account.paused => status.overall(),
+            _ => Overall::Stopped,
+        };
         Self {
+            state: if account.paused {
+                "paused"
+            } else {
+                overall.as_str()
+            },
+            connected: overall == Overall::Connected,
             warnings: account_warnings(account)
                 .into_iter()
                 .map(ShownWarning::from)
@@ -178,6 +213,7 @@ impl ShownLane {
             what: diagnosis.map(|d| d.what.clone()),
             why: diagnosis.map(|d| d.why.clone()),
             next: diagnosis.map(|d| d.next.clone()),
+            action: lane.and_then(LaneStatus::action).map(Action::as_str),
             since: lane.map(|lane| lane.since.rfc3339()),
             retry_at: lane.and_then(|lane| lane.retry_at).map(|t| t.rfc3339()),
             last_contact: lane.and_then(|lane| lane.last_contact).map(|t| t.rfc3339()),

@@ -1,11 +1,12 @@
 //! What a caller enters for a cloud provider, checked. Pure.
 
+use secrecy::SecretString;
 use serde::Deserialize;
 use url::{Host, Url};
 
 use crate::{
-    model::{CloudService, NewCloudProvider},
-    oauth::{OauthError, endpoints},
+    model::{Access, ClientCertificate, Cloud, CloudService, NewCloudProvider, Timestamp},
+    oauth::{OauthError, check_certificate, endpoints},
     store::CloudProviderChange,
 };
 
@@ -22,9 +23,16 @@ pub(in crate::http) struct ProviderBody {
     service: Given<String>,
     #[serde(rename = "type")]
     kind: Given<String>,
+    cloud: Given<String>,
+    access: Given<String>,
     application_id: Given<String>,
     tenant_id: Given<String>,
     client_secret: Given<String>,
+    client_secret_expires_at: Given<String>,
+    second_secret: Given<String>,
+    second_secret_expires_at: Given<String>,
+    certificate: Given<String>,
+    private_key: Given<String>,
     redirect_uri: Given<String>,
     authority: Given<String>,
     scope_host: Given<String>,
@@ -32,126 +40,170 @@ pub(in crate::http) struct ProviderBody {
     unknown: Unknown,
 }
 
-/// A new provider; `callback` gives the redirect URI of a service where the caller names none.
+/// A new provider; `callback` gives the redirect URI of a service where the caller names none. A client
+/// secret of `null` is an application without one (a public client).
 pub(super) fn new_provider(
     body: ProviderBody,
+    now: Timestamp,
     callback: impl Fn(CloudService) -> Option<String>,
 ) -> Result<NewCloudProvider, ApiError> {
     let mut problems = Problems::default();
-    problems.unknown("", &body.unknown);
-    let name = problems.required("name", body.name);
-    let name = problems.line("name", name, 100);
-    let service = problems.required("service", body.service);
-    let service = the_service(&mut problems, "service", service);
-    let kind = problems.optional("type", body.kind);
-    matching_kind(&mut problems, service, kind);
-    let application_id = problems.required("applicationId", body.application_id);
-    let application_id = problems.line("applicationId", application_id, 200);
-    let tenant_id = problems
-        .optional("tenantId", body.tenant_id)
-        .filter(|text| !text.trim().is_empty());
-    if service == Some(CloudService::MicrosoftAzure) && tenant_id.is_none() {
-        problems.add("tenantId", "is required for Microsoft Azure");
+    let (service, mut change) = read(body, None, now, &mut problems);
+    if change.redirect_uri.is_none()
+        && let Some(service) = service
+        && !problems.about("redirectUri")
+    {
+        change.redirect_uri = callback(service);
+        if change.redirect_uri.is_none() {
+            problems.add(
+                "redirectUri",
+                "is required as long as XC_EMAIL_PUBLIC_URL is not set",
+            );
+        }
     }
-    let tenant_id = problems.line("tenantId", tenant_id, 200);
-    let secret = problems.required("clientSecret", body.client_secret);
-    let client_secret = problems.secret("clientSecret", secret, 1024);
-    let redirect_uri = problems.optional("redirectUri", body.redirect_uri);
-    let redirect_uri = match redirect_uri {
-        Some(text) => web_address(&mut problems, "redirectUri", Some(text)),
-        None => service.and_then(|service| {
-            let uri = callback(service);
-            if uri.is_none() {
-                problems.add(
-                    "redirectUri",
-                    "is required as long as XC_EMAIL_PUBLIC_URL is not set",
-                );
-            }
-            uri
-        }),
+    let (Some(service), true) = (service, problems.0.is_empty()) else {
+        return Err(ApiError::Invalid(problems.0));
     };
-    let authority = problems.optional("authority", body.authority);
-    let authority = web_address(&mut problems, "authority", authority);
-    let scope_host = problems.optional("scopeHost", body.scope_host);
-    let scope_host = web_address(&mut problems, "scopeHost", scope_host);
-    let provider = match (name, service, application_id, client_secret, redirect_uri) {
-        (
-            Some(name),
-            Some(service),
-            Some(application_id),
-            Some(client_secret),
-            Some(redirect_uri),
-        ) => NewCloudProvider {
-            tenant_id: tenant_id.unwrap_or_default(),
-            client_secret,
-            redirect_uri,
-            authority,
-            scope_host,
-            ..NewCloudProvider::new(&name, service, &application_id)
-        },
-        _ => return Err(ApiError::Invalid(problems.0)),
-    };
+    let provider = change.applied_to(NewCloudProvider::new("", service, ""));
+    together(&mut problems, &provider);
     problems.done()?;
     usable(&provider)?;
     Ok(provider)
 }
 
-/// A change to `stored`; what is absent stays, `null` takes back `authority` and `scopeHost`.
+/// A change to `stored`; what is absent stays, `null` takes back what may be missing. A new secret takes
+/// the old one's date with it.
 pub(super) fn changed_provider(
     body: ProviderBody,
     stored: &NewCloudProvider,
+    now: Timestamp,
 ) -> Result<CloudProviderChange, ApiError> {
     let mut problems = Problems::default();
+    let (_, change) = read(body, Some(stored), now, &mut problems);
+    problems.done()?;
+    let mut problems = Problems::default();
+    let after = change.applied_to(stored.clone());
+    together(&mut problems, &after);
+    problems.done()?;
+    usable(&after)?;
+    Ok(change)
+}
+
+fn read(
+    body: ProviderBody,
+    stored: Option<&NewCloudProvider>,
+    now: Timestamp,
+    problems: &mut Problems,
+) -> (Option<CloudService>, CloudProviderChange) {
     problems.unknown("", &body.unknown);
-    let service = problems.optional("service", body.service);
-    let given = service.is_some();
-    let service = the_service(&mut problems, "service", service);
-    if given && service.is_some_and(|service| service != stored.service) {
+    let new = stored.is_none();
+    let name = text(problems, "name", body.name, new);
+    let name = problems.line("name", name, 100);
+    let service = text(problems, "service", body.service, new);
+    let service = word(
+        problems,
+        "service",
+        service,
+        "must be \"Microsoft Azure\" or \"Google\"",
+        CloudService::parse,
+    );
+    if let (Some(stored), Some(service)) = (stored, service)
+        && service != stored.service
+    {
         problems.add("service", "cannot be changed; add another cloud provider");
     }
+    let service = stored.map(|stored| stored.service).or(service);
     let kind = problems.optional("type", body.kind);
-    matching_kind(&mut problems, Some(stored.service), kind);
-    let name = problems.optional("name", body.name);
-    let name = problems.line("name", name, 100);
-    let application_id = problems.optional("applicationId", body.application_id);
+    matching_kind(problems, service, kind);
+    let cloud = problems.optional("cloud", body.cloud);
+    let cloud = word(
+        problems,
+        "cloud",
+        cloud,
+        "must be \"worldwide\", \"gcc_high\", \"dod\" or \"china\"",
+        Cloud::parse,
+    );
+    let access = problems.optional("access", body.access);
+    let access = word(
+        problems,
+        "access",
+        access,
+        "must be \"delegated\" or \"application\"",
+        Access::parse,
+    );
+    let application_id = text(problems, "applicationId", body.application_id, new);
     let application_id = problems.line("applicationId", application_id, 200);
-    let tenant_id = problems.optional("tenantId", body.tenant_id);
+    let tenant_id = problems
+        .optional("tenantId", body.tenant_id)
+        .map(|text| text.trim().to_owned())
+        .filter(|text| !new || !text.is_empty());
+    if new && service == Some(CloudService::MicrosoftAzure) && tenant_id.is_none() {
+        problems.add("tenantId", "is required for Microsoft Azure");
+    }
     let tenant_id = problems.line("tenantId", tenant_id, 200);
-    let secret = problems.optional("clientSecret", body.client_secret);
-    let client_secret = problems.secret("clientSecret", secret, 1024);
+    let certificate = certificate(problems, body.certificate, body.private_key, now);
+    let without = matches!(certificate, Some(Some(_))) || problems.about("certificate");
+    if new && !without && matches!(body.client_secret, Given::Absent) {
+        problems.add(
+            "clientSecret",
+            "is required, unless there is a certificate (null: the application has none)",
+        );
+    }
+    let client_secret = secret(problems, "clientSecret", body.client_secret);
+    let dated = client_secret.is_some();
+    let client_secret_expires_at = expiry(
+        problems,
+        "clientSecretExpiresAt",
+        body.client_secret_expires_at,
+        dated,
+    );
+    let second_secret = secret(problems, "secondSecret", body.second_secret);
+    let dated = second_secret.is_some();
+    let second_secret_expires_at = expiry(
+        problems,
+        "secondSecretExpiresAt",
+        body.second_secret_expires_at,
+        dated,
+    );
     let redirect_uri = problems.optional("redirectUri", body.redirect_uri);
-    let redirect_uri = web_address(&mut problems, "redirectUri", redirect_uri);
-    let authority = removable(&mut problems, "authority", body.authority);
-    let scope_host = removable(&mut problems, "scopeHost", body.scope_host);
-    problems.done()?;
+    let redirect_uri = web_address(problems, "redirectUri", redirect_uri);
+    let authority = removable(problems, "authority", body.authority);
+    let scope_host = removable(problems, "scopeHost", body.scope_host);
     let change = CloudProviderChange {
         name,
+        cloud,
+        access,
         application_id,
         tenant_id,
         client_secret,
+        client_secret_expires_at,
+        second_secret,
+        second_secret_expires_at,
+        certificate,
         redirect_uri,
         authority,
         scope_host,
-        ..CloudProviderChange::default()
     };
-    let mut after = stored.clone();
-    if let Some(text) = &change.application_id {
-        after.application_id.clone_from(text);
+    (service, change)
+}
+
+/// What only shows when all fields are known.
+fn together(problems: &mut Problems, provider: &NewCloudProvider) {
+    let google = provider.service == CloudService::Google;
+    if google && provider.cloud != Cloud::Worldwide {
+        problems.add("cloud", "is for Microsoft Azure only");
     }
-    if let Some(text) = &change.tenant_id {
-        after.tenant_id.clone_from(text);
+    if provider.access == Access::Application {
+        if google {
+            problems.add("access", "can be \"application\" for Microsoft Azure only");
+        }
+        if provider.credentials().is_empty() {
+            problems.add(
+                "clientSecret",
+                "or a certificate is required where the access is \"application\"",
+            );
+        }
     }
-    if let Some(text) = &change.redirect_uri {
-        after.redirect_uri.clone_from(text);
-    }
-    if let Some(text) = &change.authority {
-        after.authority.clone_from(text);
-    }
-    if let Some(text) = &change.scope_host {
-        after.scope_host.clone_from(text);
-    }
-    usable(&after)?;
-    Ok(change)
 }
 
 /// The body of a new client secret.
@@ -159,49 +211,154 @@ pub(super) fn changed_provider(
 #[serde(rename_all = "camelCase", default)]
 pub(in crate::http) struct SecretBody {
     client_secret: Given<String>,
+    expires_at: Given<String>,
+    second: Given<bool>,
     #[serde(flatten)]
     unknown: Unknown,
 }
 
-/// A change of nothing but the secret.
+/// A change of nothing but the secret, or of the one that waits beside it.
 pub(super) fn new_secret(body: SecretBody) -> Result<CloudProviderChange, ApiError> {
     let mut problems = Problems::default();
     problems.unknown("", &body.unknown);
     let secret = problems.required("clientSecret", body.client_secret);
-    let client_secret = problems.secret("clientSecret", secret, 1024);
+    let secret = problems.secret("clientSecret", secret, 1024);
+    let expires_at = expiry(&mut problems, "expiresAt", body.expires_at, true);
+    let second = problems.optional("second", body.second).unwrap_or(false);
     problems.done()?;
-    Ok(CloudProviderChange {
-        client_secret,
-        ..CloudProviderChange::default()
+    Ok(if second {
+        CloudProviderChange {
+            second_secret: secret,
+            second_secret_expires_at: expires_at,
+            ..CloudProviderChange::default()
+        }
+    } else {
+        CloudProviderChange {
+            client_secret: secret,
+            client_secret_expires_at: expires_at,
+            ..CloudProviderChange::default()
+        }
     })
 }
 
-/// The body of a sign-in's beginning.
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(in crate::http) struct AuthenticateBody {
-    login_hint: Given<String>,
-    #[serde(flatten)]
-    unknown: Unknown,
-}
-
-/// The user name that the platform's page is pre-filled with.
-pub(super) fn login_hint(body: AuthenticateBody) -> Result<Option<String>, ApiError> {
-    let mut problems = Problems::default();
-    problems.unknown("", &body.unknown);
-    let hint = problems.optional("loginHint", body.login_hint);
-    let hint = problems.line("loginHint", hint, 254);
-    problems.done()?;
-    Ok(hint)
-}
-
-fn the_service(problems: &mut Problems, field: &str, text: Option<String>) -> Option<CloudService> {
-    let text = text?;
-    let service = CloudService::parse(&text);
-    if service.is_none() {
-        problems.add(field, "must be \"Microsoft Azure\" or \"Google\"");
+fn text(
+    problems: &mut Problems,
+    field: &str,
+    given: Given<String>,
+    required: bool,
+) -> Option<String> {
+    if required {
+        problems.required(field, given)
+    } else {
+        problems.optional(field, given)
     }
-    service
+}
+
+fn word<T>(
+    problems: &mut Problems,
+    field: &str,
+    text: Option<String>,
+    problem: &str,
+    parse: impl Fn(&str) -> Option<T>,
+) -> Option<T> {
+    let value = parse(&text?);
+    if value.is_none() {
+        problems.add(field, problem);
+    }
+    value
+}
+
+/// A secret; `null` takes it away.
+fn secret(problems: &mut Problems, field: &str, given: Given<String>) -> Option<SecretString> {
+    if matches!(given, Given::Null) {
+        return Some(SecretString::default());
+    }
+    let text = problems.optional(field, given);
+    problems.secret(field, text, 1024)
+}
+
+/// When the platform stops taking a secret: a date (its first moment, UTC) or a time; `null`: not known.
+/// A secret that is entered without one (`dated`) has none.
+fn expiry(
+    problems: &mut Problems,
+    field: &str,
+    given: Given<String>,
+    dated: bool,
+) -> Option<Option<Timestamp>> {
+    if matches!(given, Given::Null) {
+        return Some(None);
+    }
+    match problems.optional(field, given) {
+        None => dated.then_some(None),
+        Some(text) => {
+            let time = read_time(text.trim());
+            if time.is_none() {
+                problems.add(
+                    field,
+                    "must be a date like 2027-05-01 or a time like 2027-05-01T08:00:00Z",
+                );
+            }
+            time.map(Some)
+        }
+    }
+}
+
+fn read_time(text: &str) -> Option<Timestamp> {
+    let time = chrono::DateTime::parse_from_rfc3339(text)
+        .ok()
+        .map(|time| time.to_utc())
+        .or_else(|| {
+            let date = chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
+            Some(date.and_time(chrono::NaiveTime::MIN).and_utc())
+        })?;
+    Some(Timestamp::from_millis(time.timestamp_millis()))
+}
+
+/// Certificate and private key, which come and go together; `null` takes both away.
+fn certificate(
+    problems: &mut Problems,
+    certificate: Given<String>,
+    private_key: Given<String>,
+    now: Timestamp,
+) -> Option<Option<ClientCertificate>> {
+    if matches!(
+        (&certificate, &private_key),
+        (Given::Null, Given::Null | Given::Absent)
+    ) {
+        return Some(None);
+    }
+    let certificate = problems.optional("certificate", certificate);
+    let private_key = problems.optional("privateKey", private_key);
+    match (certificate, private_key) {
+        (None, None) => None,
+        (Some(_), None) => {
+            problems.add("privateKey", "is required with a certificate");
+            None
+        }
+        (None, Some(_)) => {
+            problems.add("certificate", "is required with a private key");
+            None
+        }
+        (Some(certificate), Some(private_key)) => {
+            let entered = ClientCertificate {
+                certificate,
+                private_key: private_key.into(),
+            };
+            match unusable_certificate(&entered, now) {
+                Some(problem) => {
+                    problems.add("certificate", problem);
+                    None
+                }
+                None => Some(Some(entered)),
+            }
+        }
+    }
+}
+
+/// Why a certificate or its key cannot be used.
+fn unusable_certificate(entered: &ClientCertificate, now: Timestamp) -> Option<String> {
+    let error = check_certificate(entered, now).err()?;
+    Some(format!("cannot be used: {error}"))
 }
 
 fn matching_kind(problems: &mut Problems, service: Option<CloudService>, kind: Option<String>) {

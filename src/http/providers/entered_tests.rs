@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 
 use super::*;
 
+const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
 fn body(value: Value) -> ProviderBody {
     serde_json::from_value(value).unwrap()
 }
@@ -37,13 +39,13 @@ fn fields(error: ApiError) -> Vec<String> {
 
 #[test]
 fn a_provider_needs_five_fields_and_gets_the_callback_of_its_service() {
-    let provider = new_provider(body(good()), callback).unwrap();
+    let provider = new_provider(body(good()), NOW, callback).unwrap();
     assert_eq!(provider.redirect_uri, "https://motion.test/microsoft");
     assert_eq!(provider.client_secret.expose_secret(), "s3cret");
     let google = json!({
         "name": "G", "service": "google", "type": "Gmail", "applicationId": "a", "clientSecret": "s"
     });
-    let provider = new_provider(body(google), callback).unwrap();
+    let provider = new_provider(body(google), NOW, callback).unwrap();
     assert_eq!(provider.redirect_uri, "https://motion.test/google");
     assert_eq!(provider.tenant_id, "");
 }
@@ -51,7 +53,7 @@ fn a_provider_needs_five_fields_and_gets_the_callback_of_its_service() {
 #[test]
 fn every_wrong_field_of_a_provider_is_named() {
     let check = |value: Value, expected: &[&str]| {
-        let error = new_provider(body(value.clone()), callback).unwrap_err();
+        let error = new_provider(body(value.clone()), NOW, callback).unwrap_err();
         assert_eq!(fields(error), expected, "{value}");
     };
     check(
@@ -79,7 +81,7 @@ fn every_wrong_field_of_a_provider_is_named() {
         check(with("redirectUri", json!(bad)), &["redirectUri"]);
         check(with("authority", json!(bad)), &["authority"]);
     }
-    let error = new_provider(body(good()), |_| None).unwrap_err();
+    let error = new_provider(body(good()), NOW, |_| None).unwrap_err();
     assert_eq!(fields(error), ["redirectUri"]);
 }
 
@@ -90,7 +92,7 @@ fn addresses_of_this_machine_may_be_http() {
         "http://127.0.0.1:1/cb",
         "http://[::1]:1/cb",
     ] {
-        let provider = new_provider(body(with("redirectUri", json!(good))), callback).unwrap();
+        let provider = new_provider(body(with("redirectUri", json!(good))), NOW, callback).unwrap();
         assert_eq!(provider.redirect_uri, good);
     }
 }
@@ -99,14 +101,16 @@ fn addresses_of_this_machine_may_be_http() {
 fn a_change_touches_only_what_it_names() {
     let stored = new_provider(
         body(with("authority", json!("https://login.test"))),
+        NOW,
         callback,
     )
     .unwrap();
-    let change = changed_provider(body(json!({"name": "New"})), &stored).unwrap();
+    let change = changed_provider(body(json!({"name": "New"})), &stored, NOW).unwrap();
     assert_eq!(change.name.as_deref(), Some("New"));
     assert!(change.authority.is_none() && change.client_secret.is_none());
-    let change = changed_provider(body(json!({"authority": null})), &stored).unwrap();
+    let change = changed_provider(body(json!({"authority": null})), &stored, NOW).unwrap();
     assert_eq!(change.authority, Some(None));
-    let error = changed_provider(body(json!({"service": "Google", "id": 7})), &stored).unwrap_err();
+    let error =
+        changed_provider(body(json!({"service": "Google", "id": 7})), &stored, NOW).unwrap_err();
     assert_eq!(fields(error), ["id", "service"]);
 }

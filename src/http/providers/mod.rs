@@ -2,30 +2,27 @@
 
 mod entered;
 mod shown;
+mod sign_in;
 
 use axum::{Json, extract::State, http::StatusCode, response::Response};
-use serde_json::{Value, json};
 
 use crate::{
-    diagnosis::{Context, Failure, explain},
-    model::{CloudProvider, CloudProviderId},
+    model::{CloudProvider, CloudProviderId, Grant, HeldSignIn},
     store::{CloudProviderChange, Page, Rows},
-    token::TokenError,
 };
 
-pub(super) use shown::{ShownGrant, ShownProvider};
+pub(super) use shown::{GrantAnswer, ShownProvider};
+pub(super) use sign_in::{authenticate, begin_device, confirm, device, discard, redirected};
 
-use entered::{AuthenticateBody, ProviderBody, SecretBody};
+use entered::{ProviderBody, SecretBody};
 
 use super::{
     Desk, answer,
-    input::{Body, MaybeBody},
-    problem::{ApiError, Logged},
+    calendar::{self, Warned},
+    input::Body,
+    problem::ApiError,
     query::{Query, RowId},
 };
-
-/// Who begins sign-ins: all callers of the Unix socket are one.
-const CALLER: &str = "socket";
 
 const WHAT: ApiError = ApiError::NotFound {
     what: "cloud provider",
@@ -35,21 +32,34 @@ async fn stored(desk: &Desk, id: CloudProviderId) -> Result<CloudProvider, ApiEr
     desk.store.provider_get(id).await?.ok_or(WHAT)
 }
 
-async fn shown(desk: &Desk, provider: &CloudProvider) -> Result<ShownProvider, ApiError> {
+async fn shown(desk: &Desk, provider: &CloudProvider) -> Result<Warned<ShownProvider>, ApiError> {
     let grant = desk.store.grant_get(provider.id).await?;
-    Ok(ShownProvider::new(provider, grant.as_ref()))
+    let held = desk.store.held_sign_in_list(desk.clock.now()).await?;
+    Ok(warned(desk, provider, grant.as_ref(), &held))
+}
+
+fn warned(
+    desk: &Desk,
+    provider: &CloudProvider,
+    grant: Option<&Grant>,
+    held: &[HeldSignIn],
+) -> Warned<ShownProvider> {
+    let held = held.iter().find(|held| held.provider == provider.id);
+    let row = ShownProvider::new(provider, grant, held);
+    calendar::of_provider(desk, row, provider, grant)
 }
 
 /// A page of providers with their grants.
-pub(super) async fn some(desk: &Desk, page: Page) -> Result<Rows<ShownProvider>, ApiError> {
+pub(super) async fn some(desk: &Desk, page: Page) -> Result<Rows<Warned<ShownProvider>>, ApiError> {
     let providers = desk.store.provider_list(page).await?;
     let grants = desk.store.grant_list().await?;
+    let held = desk.store.held_sign_in_list(desk.clock.now()).await?;
     let rows = providers
         .rows
         .iter()
         .map(|provider| {
             let grant = grants.iter().find(|grant| grant.provider == provider.id);
-            ShownProvider::new(provider, grant)
+            warned(desk, provider, grant, &held)
         })
         .collect();
     Ok(Rows {
@@ -68,8 +78,9 @@ pub(super) async fn add(
     State(desk): State<Desk>,
     Body(body): Body<ProviderBody>,
 ) -> Result<Response, ApiError> {
-    let new = entered::new_provider(body, |service| desk.settings.callback(service))?;
-    let provider = desk.store.provider_add(&new, desk.clock.now()).await?;
+    let now = desk.clock.now();
+    let new = entered::new_provider(body, now, |service| desk.settings.callback(service))?;
+    let provider = desk.store.provider_add(&new, now).await?;
     desk.keeper.provider_changed(provider.id);
     desk.supervisor.look();
     let location = format!("/api/cloudProviders/{}", provider.id);
@@ -79,7 +90,7 @@ pub(super) async fn add(
 pub(super) async fn show(
     State(desk): State<Desk>,
     RowId(id): RowId<CloudProviderId>,
-) -> Result<Json<ShownProvider>, ApiError> {
+) -> Result<Json<Warned<ShownProvider>>, ApiError> {
     let provider = stored(&desk, id).await?;
     Ok(Json(shown(&desk, &provider).await?))
 }
@@ -88,9 +99,9 @@ pub(super) async fn change(
     State(desk): State<Desk>,
     RowId(id): RowId<CloudProviderId>,
     Body(body): Body<ProviderBody>,
-) -> Result<Json<ShownProvider>, ApiError> {
+) -> Result<Json<Warned<ShownProvider>>, ApiError> {
     let before = stored(&desk, id).await?;
-    let change = entered::changed_provider(body, &before.entered)?;
+    let change = entered::changed_provider(body, &before.entered, desk.clock.now())?;
     store_change(&desk, id, &change).await
 }
 
@@ -98,7 +109,7 @@ async fn store_change(
     desk: &Desk,
     id: CloudProviderId,
     change: &CloudProviderChange,
-) -> Result<Json<ShownProvider>, ApiError> {
+) -> Result<Json<Warned<ShownProvider>>, ApiError> {
     let now = desk.clock.now();
     let provider = desk.store.provider_change(id, change, now).await?;
     desk.keeper.provider_changed(id);
@@ -111,6 +122,8 @@ pub(super) async fn remove(
     RowId(id): RowId<CloudProviderId>,
 ) -> Result<StatusCode, ApiError> {
     desk.store.provider_remove(id).await?;
+    desk.transcripts
+        .forget(crate::transcript::Subject::Provider(id));
     desk.supervisor.look();
     Ok(StatusCode::NO_CONTENT)
 }
@@ -119,7 +132,7 @@ pub(super) async fn secret(
     State(desk): State<Desk>,
     RowId(id): RowId<CloudProviderId>,
     Body(body): Body<SecretBody>,
-) -> Result<Json<ShownProvider>, ApiError> {
+) -> Result<Json<Warned<ShownProvider>>, ApiError> {
     let change = entered::new_secret(body)?;
     store_change(&desk, id, &change).await
 }
@@ -127,42 +140,10 @@ pub(super) async fn secret(
 pub(super) async fn grant(
     State(desk): State<Desk>,
     RowId(id): RowId<CloudProviderId>,
-) -> Result<Json<ShownGrant>, ApiError> {
+) -> Result<Json<GrantAnswer>, ApiError> {
     stored(&desk, id).await?;
     let grant = desk.store.grant_get(id).await?;
-    Ok(Json(ShownGrant::new(grant.as_ref())))
-}
-
-fn context(provider: &str) -> Context {
-    Context {
-        provider: Some(provider.to_owned()),
-        ..Context::default()
-    }
-}
-
-/// Begins a sign-in: the answer holds the address that a person's browser must open.
-pub(super) async fn authenticate(
-    State(desk): State<Desk>,
-    RowId(id): RowId<CloudProviderId>,
-    MaybeBody(body): MaybeBody<AuthenticateBody>,
-) -> Result<Json<Value>, ApiError> {
-    let hint = entered::login_hint(body)?;
-    let provider = stored(&desk, id).await?;
-    let sign_in = desk
-        .keeper
-        .begin_sign_in(id, CALLER, hint.as_deref())
-        .await
-        .map_err(|error| match error {
-            TokenError::ProviderMissing => WHAT,
-            TokenError::Store(error) => error.into(),
-            TokenError::Oauth(error) => {
-                explain(&Failure::Oauth(error), &context(&provider.entered.name)).into()
-            }
-            other => ApiError::Internal(Logged::new(&other)),
-        })?;
-    Ok(Json(json!({
-        "authorizeUrl": sign_in.authorize_url.as_str(),
-        "expiresAt": sign_in.expires_at.rfc3339(),
-        "redirectUri": provider.entered.redirect_uri,
-    })))
+    let held = desk.store.held_sign_in_list(desk.clock.now()).await?;
+    let held = held.iter().find(|held| held.provider == id);
+    Ok(Json(GrantAnswer::new(grant.as_ref(), held)))
 }

@@ -94,3 +94,48 @@ async fn an_account_with_waiting_mail_is_removed_only_with_its_queue() {
     assert_eq!(removed.status, 204);
     office.get(&path).await.problem(404, "not_found", &[]);
 }
+
+/// Bad input 59, at the API: what is no host is refused by its field.
+#[tokio::test]
+async fn a_host_that_is_none_is_refused_by_name() {
+    let office = office().await;
+    let id = office.account().await;
+    for bad in ["h\r\nX: y", "h:3306", "a b", &"x".repeat(300)] {
+        let change = json!({"imap": {"host": bad}, "smtp": {"host": bad}});
+        let answer = office
+            .send("PUT", &format!("/api/mail/accounts/{id}"), change)
+            .await;
+        answer.problem(422, "invalid_fields", &["imap.host", "smtp.host"]);
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_is_shown_without_its_password_and_an_unchecked_certificate_is_loud() {
+    let office = office().await;
+    let id = office.account().await;
+    let path = format!("/api/mail/accounts/{id}");
+    let shown = office.get(&path).await.expect(200);
+    assert_eq!(shown["proxy"], json!(null));
+    assert_eq!(shown["status"]["warnings"], json!([]));
+    let pin = "AB:".repeat(31) + "AB";
+    let change = json!({
+        "proxy": "http://user:canary-proxy@proxy.test:3128",
+        "imap": {"verify": "accept_any"}, "smtp": {"tlsPins": [pin]},
+    });
+    let answer = office.send("PUT", &path, change).await;
+    let shown = answer.expect(200);
+    assert_eq!(shown["proxy"], "http://user@proxy.test:3128");
+    assert_eq!(shown["smtp"]["verify"], "pinned");
+    assert_eq!(shown["smtp"]["tlsPins"], json!([pin]));
+    let warnings = shown["status"]["warnings"].as_array().unwrap();
+    assert_eq!(warnings.len(), 1);
+    assert_eq!(warnings[0]["code"], "tls_accept_any");
+    assert_eq!(warnings[0]["lane"], "inbound");
+    assert!(!answer.text().contains("canary"), "{}", answer.text());
+    let bad = json!({"proxy": "https://user:canary-proxy@p", "imap": {"tlsCa": "junk"}});
+    let answer = office.send("PUT", &path, bad).await;
+    answer.problem(422, "invalid_fields", &["imap.tlsCa", "proxy"]);
+    assert!(!answer.text().contains("canary"), "{}", answer.text());
+    let shown = office.send("PUT", &path, json!({"proxy": "direct"})).await;
+    assert_eq!(shown.expect(200)["proxy"], "direct");
+}

@@ -1,10 +1,13 @@
 //! The routers over a real store: one request in, one answer out.
 
 mod accounts;
+mod calendar;
 mod edge;
 mod examined;
 mod mail;
 mod providers;
+mod sign_in;
+mod transcript;
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,6 +31,7 @@ use crate::{
     store::{self, Store},
     supervisor,
     token::{self, TokenKeeper},
+    transcript::{Bounds, Transcripts},
 };
 
 /// A desk on a fresh SQLite database, and both routers.
@@ -136,6 +140,7 @@ async fn office_with(change: impl FnOnce(&mut Settings)) -> Office {
         node_name: "node-1".to_owned(),
         started_at: clock.now(),
         expire_after: Duration::from_secs(86_400),
+        calendar: crate::calendar::Settings::default(),
         request_timeout: Duration::from_secs(30),
     };
     change(&mut settings);
@@ -144,6 +149,7 @@ async fn office_with(change: impl FnOnce(&mut Settings)) -> Office {
         net: crate::net::testing::net(&[]),
         keeper: keeper.clone(),
         oauth: oauth_of_doctor,
+        transcripts: Transcripts::new(clock.clone(), Bounds::default()),
         clock: clock.clone(),
         settings: Arc::new(doctor::Settings {
             imap: crate::imap::Settings::default(),
@@ -163,6 +169,7 @@ async fn office_with(change: impl FnOnce(&mut Settings)) -> Office {
         keeper,
         supervisor: supervisor::Handle::default(),
         log: log.control,
+        transcripts: Transcripts::new(clock.clone(), Bounds::default()),
         clock,
         settings: Arc::new(settings),
     };

@@ -130,7 +130,8 @@ async fn a_sign_in_leads_to_the_stored_redirect_uri_whatever_the_headers_say() {
 
 #[tokio::test]
 async fn callbacks_that_nobody_began_or_that_come_again_change_nothing() {
-    // Bad input 61.
+    // Bad input 61: no state, wrong state, used twice, `iss` of another issuer, `error=` with HTML, two `code`
+    // parameters. A state of another session and one of eleven minutes ago: `sign_in` here and in `token`.
     let office = office().await;
     let provider = office.provider().await;
     let state = parameter(&begin(&office, provider).await, "state");

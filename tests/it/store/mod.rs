@@ -8,6 +8,7 @@
 
 mod bench;
 mod commit_thief;
+mod due;
 mod engine;
 mod mail;
 mod private_server;
@@ -49,6 +50,8 @@ conformance!(
     registry::a_damaged_secret_or_word_parks_only_its_account,
     registry::a_second_secret_changes_places_with_the_one_that_was_refused,
     registry::a_sign_in_state_is_taken_once_and_in_time,
+    registry::a_sign_in_of_somebody_else_is_held_sealed_and_confirmed_in_one_commit,
+    registry::a_name_is_confirmed_only_for_whose_grant_it_is,
     registry::a_grant_is_refreshed_only_by_its_holder_and_only_once_per_version,
     registry::nodes_of_the_same_home_replace_each_other_and_free_their_leases,
     registry::a_dead_node_is_removed_only_at_the_beat_that_was_seen,
@@ -78,5 +81,9 @@ conformance!(
     rivals::callers_that_are_dropped_disturb_nobody,
     rivals::many_writers_at_once_are_all_answered,
     rivals::a_stopped_store_finishes_what_waits_and_then_is_closed,
+    due::last_contacts_only_grow_and_survive_a_crash,
+    due::the_contacts_of_ten_thousand_accounts_are_recorded_at_once,
+    due::an_announcement_is_made_once_by_whomever_and_again_after_a_wrong_clock,
+    due::a_silence_is_marked_with_its_announcement_until_it_is_over,
     engine::tables_have_only_portable_columns_and_every_table_has_a_primary_key,
 );

@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use motion_email::{
     model::{
-        Access, AccountKey, Authentication, Backfill, ClientCertificate, Cloud, GrantState,
-        LaneName, NewTokens, NodeId,
+        Access, AccountKey, Authentication, Backfill, ClientCertificate, Cloud, CloudProviderId,
+        Fingerprint, GrantState, LaneName, NewTokens, NodeId, ProxyChoice, TlsVerify,
     },
-    store::{CloudProviderChange, LeaseRow, NewOauthState, NodeRow, StoreError, TakenState},
+    store::{
+        CloudProviderChange, ConfirmedSignIn, LeaseRow, NewOauthState, NodeRow, SettledSignIn,
+        StoreError, TakenState,
+    },
 };
 use secrecy::{ExposeSecret, SecretString};
 
@@ -92,11 +95,28 @@ pub async fn an_account_is_stored_changed_paused_and_removed(bench: &mut Bench) 
 
     let mut new = read.entered.clone();
     new.backfill = Backfill::All;
+    new.proxy = ProxyChoice::parse("socks5://u:pr0xy-pass@proxy.example:1080").unwrap();
+    new.imap.verify = TlsVerify::Ca("-----BEGIN CERTIFICATE-----\n…".to_owned());
+    new.smtp.verify = TlsVerify::Pinned(vec![Fingerprint::new([7; 32]), Fingerprint::new([9; 32])]);
     let changed = store
         .account_change(account.id, &new, Some(read.version), at(5))
         .await
         .unwrap();
     assert_eq!(changed.version, read.version + 1);
+    let read_again = store
+        .account_get(account.id)
+        .await
+        .unwrap()
+        .unwrap()
+        .entered;
+    assert_eq!((&read_again.imap, &read_again.smtp), (&new.imap, &new.smtp));
+    let url = read_again.proxy.secret_text().unwrap();
+    assert_eq!(
+        url.expose_secret(),
+        "socks5://u:pr0xy-pass@proxy.example:1080"
+    );
+    let open = "SELECT COUNT(*) FROM mail_accounts WHERE proxy LIKE '%pr0xy-pass%' OR proxy LIKE '%proxy.example%'";
+    assert_eq!(bench.number(open).await, 0, "a proxy is sealed");
     let stale = store
         .account_change(account.id, &new, Some(read.version), at(5))
         .await;
@@ -136,12 +156,11 @@ pub async fn an_account_is_stored_changed_paused_and_removed(bench: &mut Bench) 
     );
     // Its key is free again.
     store.account_add(&new, at(10)).await.unwrap();
-    let sealed =
-        "SELECT COUNT(*) FROM mail_accounts WHERE removed_at IS NOT NULL AND password IS NOT NULL";
+    let sealed = "SELECT COUNT(*) FROM mail_accounts WHERE removed_at IS NOT NULL AND (password IS NOT NULL OR proxy IS NOT NULL)";
     assert_eq!(
         bench.number(sealed).await,
         0,
-        "a removed account's password is forgotten"
+        "a removed account's secrets are forgotten"
     );
 }
 
@@ -305,6 +324,7 @@ pub async fn a_sign_in_state_is_taken_once_and_in_time(bench: &mut Bench) {
         verifier: SecretString::from("verifier-1"),
         redirect_uri: "https://x.example/cb".to_owned(),
         caller: "console".to_owned(),
+        new_identity: text == "s1",
         expires_at: at(600),
     };
     store.oauth_state_add(&state("s1"), at(0)).await.unwrap();
@@ -318,6 +338,7 @@ pub async fn a_sign_in_state_is_taken_once_and_in_time(bench: &mut Bench) {
         panic!("not taken");
     };
     assert_eq!(good.verifier.expose_secret(), "verifier-1");
+    assert!(good.new_identity);
     assert_eq!(
         (good.provider, good.caller.as_str()),
         (provider.id, "console")
@@ -604,4 +625,137 @@ pub async fn text_of_any_length_and_kind_is_stored(bench: &mut Bench) {
         .await
         .unwrap()
         .unwrap();
+}
+
+/// An account of `provider` that expects `delegate` to have signed in.
+async fn expects(bench: &mut Bench, key: &str, provider: CloudProviderId, delegate: &str) {
+    let mut new = new_account(key, bench.list().await);
+    new.authentication = Authentication::Modern {
+        provider,
+        user: "box@corp.example".to_owned(),
+        delegate: Some(delegate.to_owned()),
+    };
+    bench.store.account_add(&new, at(3)).await.unwrap();
+}
+
+fn given_by(name: &str, object: &str) -> NewTokens {
+    NewTokens {
+        access_token: SecretString::from(format!("canary-access-{object}")),
+        access_expires_at: at(3600),
+        refresh_token: Some(SecretString::from(format!("canary-refresh-{object}"))),
+        scopes: Some("mail".to_owned()),
+        signed_in_as: Some(name.to_owned()),
+        tenant_id: Some("t-1".to_owned()),
+        object_id: Some(object.to_owned()),
+    }
+}
+
+pub async fn a_sign_in_of_somebody_else_is_held_sealed_and_confirmed_in_one_commit(
+    bench: &mut Bench,
+) {
+    let made = bench
+        .store
+        .provider_add(&new_provider("Motion"), at(1))
+        .await;
+    let provider = made.unwrap().id;
+    expects(bench, "AAA", provider, "anna@corp.example").await;
+    expects(bench, "BBB", provider, "Anna@Corp.example").await;
+    let store = &bench.store;
+    assert_eq!(store.expected_sign_ins(provider).await.unwrap().len(), 1);
+    let tokens = given_by("upn@corp.example", "o-1");
+    let settle = async |tokens: &NewTokens, new_identity, seconds| {
+        store
+            .sign_in_settle(provider, tokens, new_identity, at(seconds))
+            .await
+            .unwrap()
+    };
+    // Twice, as after a lost answer: still one.
+    for _ in 0..2 {
+        let held = settle(&tokens, false, 10).await;
+        assert!(matches!(held, SettledSignIn::Held(_)), "{held:?}");
+    }
+    assert_eq!(bench.number("SELECT COUNT(*) FROM held_sign_ins").await, 1);
+    let clear = "SELECT COUNT(*) FROM held_sign_ins WHERE access_token LIKE '%canary%' OR refresh_token LIKE '%canary%'";
+    assert_eq!(bench.number(clear).await, 0);
+    assert_eq!(bench.event_kinds().await, ["grant.held"]);
+    let grant = store.grant_get(provider).await.unwrap().unwrap();
+    assert_eq!((grant.state, grant.version), (GrantState::Missing, 0));
+    let held = store.held_sign_in_list(at(11)).await.unwrap();
+    assert_eq!(
+        held[0].person.user_name.as_deref(),
+        Some("upn@corp.example")
+    );
+    assert_eq!(held[0].expected.len(), 1);
+
+    let wrong = store
+        .held_sign_in_confirm(provider, "anna@corp.example", at(12))
+        .await;
+    assert!(matches!(wrong.unwrap(), ConfirmedSignIn::OtherName(_)));
+    let confirmed = store
+        .held_sign_in_confirm(provider, "UPN@corp.example", at(12))
+        .await;
+    let ConfirmedSignIn::Adopted(grant) = confirmed.unwrap() else {
+        panic!("not adopted");
+    };
+    assert_eq!((grant.state, grant.version), (GrantState::Ok, 1));
+    let refresh = grant.refresh_token.as_ref().unwrap();
+    assert_eq!(refresh.expose_secret(), "canary-refresh-o-1");
+    assert_eq!(grant.object_id.as_deref(), Some("o-1"));
+    assert_eq!(bench.number("SELECT COUNT(*) FROM held_sign_ins").await, 0);
+    assert_eq!(bench.event_kinds().await, ["grant.held", "grant.signedIn"]);
+    let again = store
+        .held_sign_in_confirm(provider, "upn@corp.example", at(13))
+        .await;
+    assert!(matches!(again.unwrap(), ConfirmedSignIn::Nothing));
+
+    // Pinned: the same person is adopted, another one refused, and held where it was meant.
+    let same = settle(&tokens, false, 20).await;
+    assert!(
+        matches!(&same, SettledSignIn::Adopted(grant) if grant.version == 2),
+        "{same:?}"
+    );
+    let other = given_by("bob@corp.example", "o-2");
+    let refused = settle(&other, false, 21).await;
+    assert!(
+        matches!(&refused, SettledSignIn::OtherPerson(pinned) if pinned.object_id.as_deref() == Some("o-1")),
+        "{refused:?}"
+    );
+    let held = settle(&other, true, 22).await;
+    assert!(
+        matches!(&held, SettledSignIn::Held(held) if held.replaces.as_deref() == Some("upn@corp.example")),
+        "{held:?}"
+    );
+    // A good sign-in drops what waits, and what nobody confirms is dropped after a day.
+    settle(&tokens, false, 23).await;
+    assert!(store.held_sign_in_list(at(24)).await.unwrap().is_empty());
+    settle(&other, true, 25).await;
+    assert_eq!(store.held_sign_in_expire(at(25 + 86_399)).await.unwrap(), 0);
+    let late = store
+        .held_sign_in_confirm(provider, "bob@corp.example", at(25 + 86_400))
+        .await;
+    assert!(matches!(late.unwrap(), ConfirmedSignIn::Nothing));
+    assert_eq!(store.held_sign_in_expire(at(25 + 86_400)).await.unwrap(), 1);
+    settle(&other, true, 30).await;
+    assert!(store.held_sign_in_discard(provider).await.unwrap());
+    assert!(!store.held_sign_in_discard(provider).await.unwrap());
+}
+
+pub async fn a_name_is_confirmed_only_for_whose_grant_it_is(bench: &mut Bench) {
+    let store = &bench.store;
+    let made = store.provider_add(&new_provider("Motion"), at(1)).await;
+    let provider = made.unwrap().id;
+    let confirm =
+        async |who: &str, name: &str| store.grant_confirm_name(provider, who, name).await.unwrap();
+    assert!(!confirm("anna@x", "info@x").await);
+    let adopted = store
+        .sign_in_settle(provider, &given_by("anna@x", "o-1"), false, at(2))
+        .await;
+    assert!(matches!(adopted.unwrap(), SettledSignIn::Adopted(_)));
+    assert!(!confirm("bob@x", "info@x").await);
+    for name in ["info@x", "INFO@x", "b@x"] {
+        assert!(confirm("Anna@x", name).await);
+    }
+    let grant = store.grant_get(provider).await.unwrap().unwrap();
+    assert_eq!(grant.confirmed_for, ["info@x", "b@x"]);
+    assert_eq!(grant.version, 1);
 }

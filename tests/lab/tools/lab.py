@@ -81,6 +81,33 @@ def sign_in(url, user, deny=False):
     raise RuntimeError("the provider redirects in circles")
 
 
+def sign_in_device(url, code, user):
+    """Types a device code at the provider's page and walks the pages behind it. Returns the words of the last one."""
+    browser, method, form = Browser(), "GET", None
+    for _ in range(20):
+        status, headers, data = browser.request(method, url, form)
+        method, form = "GET", None
+        if location := headers.get("Location"):
+            url = urllib.parse.urljoin(url, location)
+            continue
+        action = re.search(r'<form[^>]*?(?:action="([^"]+)"[^>]*method="post"|method="post"[^>]*action="([^"]+)")', data)
+        if not action:
+            if status != 200:
+                raise RuntimeError(f"the provider answered {status}: {data[:400]}")
+            return " ".join(re.sub(r"(?s)<(style|script|head)\b.*?</\1>|<[^>]+>", " ", data).split())
+        url, method = urllib.parse.urljoin(url, html.unescape(action[1] or action[2])), "POST"
+        form = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', data))
+        if prompt := re.search(r'name="prompt" value="([a-z_]+)"', data):
+            form["prompt"] = prompt[1]
+            if prompt[1] == "login":
+                form |= {"login": user, "password": "any"}
+        else:
+            form |= {"user_code": code}
+            if "op.deviceConfirmForm" in data:
+                form |= {"confirm": "yes"}
+    raise RuntimeError("the provider redirects in circles")
+
+
 def authorize_url(client="CLIENT", scope=SCOPE, redirect=None):
     """An authorize URL of our own, for tokens without the daemon. Returns (url, verifier, redirect)."""
     redirect = redirect or "http://127.0.0.1:1" + E["CALLBACK_PATH"]

@@ -45,6 +45,7 @@ CREATE TABLE IF NOT EXISTS grants (
     signed_in_as VARCHAR(320),
     tenant_id VARCHAR(255), -- with object_id: the identity it is pinned to
     object_id VARCHAR(255),
+    confirmed_for TEXT, -- JSON: expected names that this identity was confirmed for
     signed_in_at BIGINT,
     refreshed_at BIGINT,
     scopes TEXT,
@@ -60,9 +61,25 @@ CREATE TABLE IF NOT EXISTS oauth_states (
     verifier BLOB NOT NULL, -- sealed
     redirect_uri TEXT NOT NULL,
     caller VARCHAR(255) NOT NULL,
+    new_identity BIGINT NOT NULL, -- 0 or 1: begun to give the grant into other hands
     expires_at BIGINT NOT NULL,
     used_by VARCHAR(64), -- the taking that got it
     created_at BIGINT NOT NULL
+);
+-- Sign-ins of somebody else than expected, until an administrator confirms or discards them.
+CREATE TABLE IF NOT EXISTS held_sign_ins (
+    provider_id BIGINT NOT NULL PRIMARY KEY,
+    signed_in_as VARCHAR(320) NOT NULL,
+    tenant_id VARCHAR(255),
+    object_id VARCHAR(255),
+    expected TEXT NOT NULL, -- JSON
+    replaces VARCHAR(320),
+    access_token BLOB NOT NULL, -- sealed
+    access_expires_at BIGINT NOT NULL,
+    refresh_token BLOB, -- sealed
+    scopes TEXT,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS cm_lists (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -120,6 +137,13 @@ CREATE TABLE IF NOT EXISTS mail_accounts (
     created_at BIGINT NOT NULL,
     updated_at BIGINT NOT NULL,
     UNIQUE (live_key)
+);
+-- When the servers of an account's lanes last answered something good. No fence: a contact is true whoever writes it.
+CREATE TABLE IF NOT EXISTS lane_contacts (
+    account_id BIGINT NOT NULL PRIMARY KEY,
+    inbound_at BIGINT,
+    outbound_at BIGINT,
+    stale_since BIGINT -- the last contact before a silence that was announced and is not over
 );
 CREATE TABLE IF NOT EXISTS mail_folders (
     id INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -1,0 +1,54 @@
+//! What keeping tokens fresh has to know.
+
+use std::{path::PathBuf, time::Duration};
+
+use super::{gate::Limits, waits::Waits};
+use crate::model::Backoff;
+
+/// What keeping tokens fresh has to know. The defaults are right; tests shorten them.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// A token with less left than this is not handed out (a tenth of its lifetime where that is less).
+    pub leeway: Duration,
+    /// How long a caller waits for a token before it is told [`super::TokenError::Pending`].
+    pub patience: Duration,
+    /// How often the store is looked at for new and changed grants.
+    pub poll: Duration,
+    /// How long [`super::TokenKeeper::run`] waits at its end for what is in flight.
+    pub drain: Duration,
+    /// Waits after failures of the platform.
+    pub waits: Waits,
+    /// Waits while the database does not take an answer.
+    pub store_retry: Backoff,
+    /// How fast one identity platform is asked by all grants together.
+    pub limits: Limits,
+    /// The directory of the token journal, made when first needed. `None`, for tests: an answer is in memory
+    /// only until the database has it.
+    pub journal: Option<PathBuf>,
+    /// Which data directory this process holds the lock of: tells a refresh of an earlier run of ours, which is
+    /// surely over, from another node's.
+    pub home: String,
+    /// How long after its beginning a refresh of another node, dead as it may be, is left alone: no request
+    /// takes longer.
+    pub settle: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            leeway: Duration::from_secs(30),
+            patience: Duration::from_secs(45),
+            poll: Duration::from_secs(30),
+            drain: Duration::from_secs(20),
+            waits: Waits::default(),
+            store_retry: Backoff {
+                first: Duration::from_millis(200),
+                cap: Duration::from_secs(5),
+            },
+            limits: Limits::default(),
+            journal: None,
+            home: String::new(),
+            settle: Duration::from_secs(30),
+        }
+    }
+}
