@@ -6,6 +6,7 @@ pub mod config;
 pub mod http;
 pub mod supervisor;
 pub mod account;
+pub mod doctor;
 pub mod calendar;
 pub mod inbound;
 pub mod outbound;

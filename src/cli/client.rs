@@ -13,6 +13,9 @@ use super::failure::Failure;
 /// How long an answer may take, its body included.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long an examination may take.
+const LONG_PATIENCE: Duration = Duration::from_secs(1800);
+
 /// The largest JSON answer that is read.
 const MAX_ANSWER: usize = 64 << 20;
 
@@ -74,6 +77,42 @@ impl Client {
         }
         while let Some(piece) = answer.chunk().await.map_err(|error| self.broken(&error))? {
             take(&piece)?;
+        }
+        Ok(())
+    }
+
+    /// POST whose answer is one JSON document a line, each handed on as it comes. Bounded as a whole by
+    /// [`LONG_PATIENCE`].
+    pub(super) async fn lines(
+        &self,
+        path: &str,
+        body: Value,
+        mut take: impl FnMut(Value) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let mut answer = self
+            .http
+            .post(format!("http://localhost{path}"))
+            .header("accept", "application/x-ndjson")
+            .timeout(LONG_PATIENCE)
+            .json(&body)
+            .send()
+            .await
+            .map_err(|error| self.broken(&error))?;
+        if !answer.status().is_success() {
+            return Err(self.refused(answer).await);
+        }
+        let mut begun = Vec::new();
+        while let Some(piece) = answer.chunk().await.map_err(|error| self.broken(&error))? {
+            begun.extend_from_slice(&piece);
+            while let Some(end) = begun.iter().position(|octet| *octet == b'\n') {
+                let line: Vec<u8> = begun.drain(..=end).collect();
+                take(serde_json::from_slice(&line).unwrap_or_default())?;
+            }
+            if begun.len() > MAX_ANSWER {
+                return Err(Failure::Nothing(
+                    "The daemon's answer is too large.".to_owned(),
+                ));
+            }
         }
         Ok(())
     }

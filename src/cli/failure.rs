@@ -10,6 +10,7 @@ use crate::config::Mistakes;
 
 /// Exit codes, those of sysexits.h where it has one; documented in the help.
 pub(super) const REFUSED: u8 = 1;
+pub(super) const WARNINGS: u8 = 2;
 pub(super) const USAGE: u8 = 64;
 pub(super) const UNREACHABLE: u8 = 69;
 pub(super) const LATER: u8 = 75;
@@ -47,6 +48,13 @@ pub(super) enum Failure {
         /// The system's reason.
         source: io::Error,
     },
+    /// An examination found something; it has been printed.
+    Unwell {
+        /// Not only warnings.
+        failed: bool,
+    },
+    /// Already printed: only the exit code of nobody answering is left to give.
+    ToldUnreachable,
     /// The reader of our output went away (`| head`): not a failure.
     Closed,
 }
@@ -61,10 +69,25 @@ impl Failure {
             } => LATER,
             Self::Refused { .. } | Self::Nothing(_) | Self::File { .. } => REFUSED,
             Self::Usage(_) => USAGE,
-            Self::Unreachable { .. } => UNREACHABLE,
+            Self::Unwell { failed: true } => REFUSED,
+            Self::Unwell { failed: false } => WARNINGS,
+            Self::Unreachable { .. } | Self::ToldUnreachable => UNREACHABLE,
             Self::Later(_) => LATER,
             Self::Settings(_) => SETTINGS,
             Self::Closed => 0,
+        }
+    }
+
+    /// There is no daemon, as far as can be seen; where we only may not speak to it, there is one.
+    pub(super) fn nobody_answers(&self) -> bool {
+        matches!(self, Self::Unreachable { why, .. } if *why != Some(io::ErrorKind::PermissionDenied))
+    }
+
+    /// The same without words, which have been printed.
+    pub(super) fn told(self) -> Self {
+        match self {
+            Self::Unreachable { .. } => Self::ToldUnreachable,
+            other => other,
         }
     }
 
@@ -78,7 +101,7 @@ impl Failure {
             Self::File { path, source } => {
                 vec![escaped(&format!("{}: {source}", path.display()))]
             }
-            Self::Closed => Vec::new(),
+            Self::Closed | Self::Unwell { .. } | Self::ToldUnreachable => Vec::new(),
         }
     }
 }

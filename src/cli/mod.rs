@@ -3,7 +3,7 @@
 //! # Promises
 //! - Standard output has only the answer: a table or a record, with `--json` the daemon's own JSON. Progress and what
 //!   went wrong go to standard error.
-//! - Exit codes: 0 done, 1 refused, 64 usage, 69 daemon not reachable, 75 try later, 78 settings.
+//! - Exit codes: 0 done, 1 refused (`doctor`: something failed), 2 `doctor` has only warnings, 64 usage, 69 daemon not reachable, 75 try later, 78 settings.
 //! - What strangers wrote is escaped before a terminal sees it; `message raw` into a file or a pipe is byte for byte.
 //! - No secret is taken from the command line, where every user of the machine could read it: passwords come from a file,
 //!   from standard input, or are asked for without being shown (I8).
@@ -20,8 +20,10 @@
 
 mod account;
 mod args;
+mod bundle;
 mod calendar;
 mod client;
+mod doctor;
 mod failure;
 mod mail;
 mod perform;
@@ -112,6 +114,7 @@ fn run(cli: Cli, terminal: &mut Terminal<'_>) -> u8 {
     let result = match cli.command {
         Command::Check { keys } => return check(&cli.common, keys, terminal),
         Command::Logs(logs) => show_logs(&cli.common, &logs, terminal),
+        Command::Doctor(wanted) => doctor::run(&cli.common, &wanted, terminal),
         command => ask(&cli.common, command, terminal),
     };
     let result = result.and_then(|()| Ok(terminal.out.flush()?));

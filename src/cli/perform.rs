@@ -55,7 +55,9 @@ impl Work<'_, '_> {
 /// Does what a command asks; those that need no daemon are not its business.
 pub(super) async fn perform(command: Command, work: &mut Work<'_, '_>) -> Result<(), Failure> {
     match command {
-        Command::Run { .. } | Command::Check { .. } | Command::Logs(_) => Ok(()),
+        Command::Run { .. } | Command::Check { .. } | Command::Logs(_) | Command::Doctor(_) => {
+            Ok(())
+        }
         Command::Provider(command) => provider::perform(command, work).await,
         Command::Account(command) => account::perform(command, work).await,
         Command::Status => status::perform(work).await,

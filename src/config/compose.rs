@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use super::Config;
 use crate::{
-    blob, calendar, http, imap, inbound, logs,
+    blob, calendar, doctor, http, imap, inbound, logs,
     model::{Backoff, Timestamp},
     net, oauth, outbound, smtp, store, token,
 };
@@ -15,6 +15,10 @@ const READ_CONNECTIONS: u32 = 4;
 const DATABASE_PATIENCE: Duration = Duration::from_secs(10);
 /// One API request, the arrival of its body included.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// One answer of a server in an examination.
+const EXAMINED_ANSWER: Duration = Duration::from_secs(20);
+/// One check of an examination, which may take several answers and a connection.
+const EXAMINED_CHECK: Duration = Duration::from_secs(50);
 /// Between failures of a lane's line, at first; the cap is that of parked lanes.
 const LINE_RETRY_FIRST: Duration = Duration::from_secs(5);
 
@@ -106,6 +110,32 @@ impl Config {
             backoff: self.line_backoff(),
             parked_retry: self.parked_retry,
             ..outbound::Settings::default()
+        }
+    }
+
+    /// How examinations are made: a person waits, so each answer gets less time than a lane gives it.
+    pub fn doctor(&self) -> doctor::Settings {
+        doctor::Settings {
+            imap: imap::Settings {
+                greeting_timeout: EXAMINED_ANSWER,
+                command_timeout: EXAMINED_ANSWER,
+                ..imap::Settings::default()
+            },
+            smtp: smtp::Settings {
+                ehlo_name: self.ehlo_name(),
+                greeting: EXAMINED_ANSWER,
+                command: EXAMINED_ANSWER,
+                ..smtp::Settings::default()
+            },
+            check: EXAMINED_CHECK,
+            public_url: self
+                .public_url
+                .as_ref()
+                .map(|url| url.as_str().trim_end_matches('/').to_owned()),
+            directories: vec![
+                ("XC_EMAIL_DATA_DIR", self.data_dir.clone()),
+                ("XC_EMAIL_LOG_DIR", self.log_dir.clone()),
+            ],
         }
     }
 

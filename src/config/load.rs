@@ -41,13 +41,13 @@ impl Provider for Setting {
 
 /// What the sources say, and what is wrong with how they say it.
 #[derive(Default)]
-struct Gathered {
+pub(super) struct Gathered {
     figment: Figment,
     mistakes: Vec<Mistake>,
 }
 
 impl Gathered {
-    fn of(sources: &Sources) -> Self {
+    pub(super) fn of(sources: &Sources) -> Self {
         let mut gathered = Self::default();
         let default = sources.default_file.iter();
         let default = default.filter(|file| sources.env_files.is_empty() && file.exists());
@@ -125,7 +125,7 @@ impl Gathered {
     }
 
     /// Where a key is set and to what; `None` where it is not.
-    fn find(&self, key: &str) -> Option<(String, String)> {
+    pub(super) fn find(&self, key: &str) -> Option<(String, String)> {
         let value = self.figment.find_value(key).ok()?;
         let source = self.figment.find_metadata(key)?.source.as_ref()?;
         Some((source.custom()?.to_owned(), value.as_str()?.to_owned()))
@@ -173,7 +173,7 @@ impl Gathered {
     }
 
     /// The defaults, with what lies in the data directory following that directory.
-    fn defaults(&mut self, sources: &Sources) -> Config {
+    pub(super) fn defaults(&mut self, sources: &Sources) -> Config {
         let place = Place::of(sources);
         let mut config = built_in(&place, &place.state, &sources.host_name);
         // A mistake in it is reported when the key is applied.

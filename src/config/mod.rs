@@ -26,6 +26,7 @@ mod mistakes;
 mod parse;
 mod reference;
 mod reload;
+mod shown;
 mod sources;
 
 #[cfg(test)]
@@ -35,6 +36,7 @@ pub use load::{Paths, load, paths};
 pub use mistakes::{Mistake, Mistakes};
 pub use reference::reference;
 pub use reload::reload_diff;
+pub use shown::{ShownSetting, shown};
 pub use sources::{DEFAULT_FILE, Flag, Sources};
 
 use std::net::SocketAddr;

@@ -8,6 +8,7 @@ use super::{data_dir::DataDir, listen::unix_socket, signals::Wishes, start::Star
 use crate::{
     blob::Blobs,
     config::{Config, Sources},
+    doctor::{self, Doctor},
     http, inbound,
     logs::LogControl,
     model::{Clock, NodeId, SystemClock},
@@ -71,7 +72,7 @@ impl Daemon {
         };
         let tokens = TokenKeeper::new(
             store.clone(),
-            oauth,
+            oauth.clone(),
             node.id.clone(),
             Arc::clone(&clock),
             token::Settings {
@@ -91,7 +92,17 @@ impl Daemon {
             "{} (XC_EMAIL_SOCKET)",
             config.socket.display()
         )))?;
+        let doctor = Doctor::new(doctor::Parts {
+            store: store.clone(),
+            net: net.clone(),
+            keeper: tokens.clone(),
+            oauth,
+            transcripts: transcripts.clone(),
+            clock: Arc::clone(&clock),
+            settings: Arc::new(config.doctor()),
+        });
         let desk = http::Desk {
+            doctor,
             store: store.clone(),
             blobs: blobs.clone(),
             keeper: tokens.clone(),

@@ -3,7 +3,7 @@
 use super::catalogue::GraphRefusal;
 use crate::{
     imap::ImapError,
-    model::{FailureClass, LaneName},
+    model::{Account, FailureClass, LaneName},
     oauth::OauthError,
     smtp::SmtpError,
     store::StoreError,
@@ -30,6 +30,27 @@ pub struct Context {
     pub delegate: Option<String>,
     /// Which lane.
     pub lane: Option<LaneName>,
+}
+
+impl Context {
+    /// What is known of an account's lane without asking anybody.
+    pub fn of(account: &Account, lane: LaneName) -> Self {
+        let entered = &account.entered;
+        let (server, user) = match lane {
+            LaneName::Inbound => (&entered.imap, account.imap_user()),
+            LaneName::Outbound => (&entered.smtp, account.smtp_user()),
+        };
+        Self {
+            account: Some(entered.key.to_string()),
+            server: Some(format!("{}:{}", server.host, server.port)),
+            user: Some(user.to_owned()),
+            mailbox: Some(entered.address.to_string()),
+            provider: account.provider().map(|provider| provider.to_string()),
+            delegate: (account.smtp_user() != account.imap_user())
+                .then(|| account.smtp_user().to_owned()),
+            lane: Some(lane),
+        }
+    }
 }
 
 /// A failure of a lower module. Rows above convert their own errors into it.

@@ -24,6 +24,7 @@ mod calendar;
 mod catalogue;
 mod explain;
 mod failure;
+mod finding;
 mod status;
 mod warning;
 
@@ -31,5 +32,6 @@ pub use calendar::{Credential, Named, Occasion, Remark, remark};
 pub use catalogue::GraphRefusal;
 pub use explain::explain;
 pub use failure::{Context, Failure, LOST_ANSWER};
+pub use finding::{Finding, Right};
 pub use status::{Diagnosis, LaneExit, LaneState, LaneStatus};
 pub use warning::{Warning, account_warnings, server_warning, warn_of_server};

@@ -33,6 +33,7 @@ mod calendar;
 mod callback;
 mod caller;
 mod contacts;
+mod doctor;
 mod guard;
 mod input;
 mod messages;
@@ -52,6 +53,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use crate::{
     blob::Blobs,
+    doctor::Doctor,
     logs::LogControl,
     model::{Clock, CloudService, Timestamp},
     store::Store,
@@ -73,6 +75,8 @@ pub struct Desk {
     pub blobs: Blobs,
     /// Sign-ins.
     pub keeper: TokenKeeper,
+    /// Examinations.
+    pub doctor: Doctor,
     /// What accounts' tasks show, and the way to wake them.
     pub supervisor: supervisor::Handle,
     /// What was lately said to servers.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::{
     Router,
-    extract::DefaultBodyLimit,
+    extract::{DefaultBodyLimit, Request},
     http::Method,
     middleware::from_fn,
     response::IntoResponse,
@@ -13,14 +13,17 @@ use axum::{
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::{
-    Desk, accounts, calendar, callback, contacts, guard, messages, outbox, problem::ApiError,
-    providers, status,
+    Desk, accounts, calendar, callback, contacts, doctor, guard, messages, outbox,
+    problem::ApiError, providers, status,
 };
 
 /// The largest body of most routes.
 const BODY: usize = 1024 * 1024;
 /// The largest body of a send.
 const SEND_BODY: usize = 35 * 1024 * 1024;
+
+/// An examination waits for servers that may answer slowly, each check within its own time.
+const EXAMINATION: Duration = Duration::from_secs(1800);
 
 /// Who may call a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +61,7 @@ pub(super) fn table() -> Vec<Route> {
         Open GET "/api/cloudProviders/oauth2/{service}/callback" => callback::callback;
         Local GET "/api/status" => status::show;
         Local GET "/api/calendar" => calendar::list;
+        Local POST "/api/doctor" => doctor::everything;
         Local GET "/api/log-level" => status::log_level;
         Local PUT "/api/log-level" => status::set_log_level;
         Local GET "/api/cloudProviders" => providers::list;
@@ -83,6 +87,7 @@ pub(super) fn table() -> Vec<Route> {
         Local POST "/api/mail/accounts/{id}/pause" => accounts::pause;
         Local POST "/api/mail/accounts/{id}/resume" => accounts::resume;
         Local POST "/api/mail/accounts/{id}/sync" => accounts::sync;
+        Local POST "/api/mail/accounts/{id}/doctor" => doctor::account;
         Local GET "/api/mail/accounts/{id}/transcript" => accounts::transcript;
         Local GET "/api/mail/messages" => messages::list;
         Local GET "/api/mail/messages/{id}" => messages::show;
@@ -120,7 +125,9 @@ fn guarded(router: Router, limit: Duration) -> Router {
     router
         .layer(from_fn(guard::told))
         .layer(CatchPanicLayer::custom(guard::survived))
-        .layer(from_fn(move |request, next| {
+        .layer(from_fn(move |request: Request, next| {
+            let long = request.uri().path().ends_with("/doctor");
+            let limit = if long { limit.max(EXAMINATION) } else { limit };
             guard::bounded(limit, request, next)
         }))
         .layer(from_fn(guard::marked))
@@ -148,7 +155,7 @@ pub fn public_router(desk: &Desk) -> Router {
 
 #[cfg(test)]
 mod tests {
-    use axum::{body::Body, extract::Request, routing::get};
+    use axum::{body::Body, routing::get};
     use tower::ServiceExt;
 
     use super::*;

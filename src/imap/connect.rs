@@ -7,11 +7,11 @@ use tokio::time::timeout;
 
 use super::{
     ImapError, Settings, Step, reply,
-    wire::{Budget, Transport, Wire},
+    wire::{Budget, Wire},
 };
 use crate::{
-    model::{Server, TlsMode, TlsVerify},
-    net::{Net, TlsStream},
+    model::{Server, TlsMode},
+    net::{Handshake, Net, Transport},
     transcript::{Protocol, Recorder, Tap},
 };
 
@@ -21,6 +21,7 @@ pub struct Greeted {
     pub(super) wire: Wire,
     pub(super) settings: Settings,
     pub(super) capabilities: Capabilities,
+    handshake: Handshake,
 }
 
 /// What a server says it can do, in upper case.
@@ -41,12 +42,9 @@ pub async fn connect(
     recorder: &Recorder,
 ) -> Result<Greeted, ImapError> {
     let tap = recorder.begin(Protocol::Imap);
-    tap.note(&format!("connecting to {}:{}", server.host, server.port));
-    let greeted = greeted(net, server, settings, &tap).await;
-    if let Err(error) = &greeted {
-        tap.note(&format!("could not connect: {error}"));
-    }
-    greeted
+    greeted(net, server, settings, &tap)
+        .await
+        .inspect_err(|error| tap.note(&format!("could not connect: {error}")))
 }
 
 async fn greeted(
@@ -55,43 +53,20 @@ async fn greeted(
     settings: &Settings,
     tap: &Tap,
 ) -> Result<Greeted, ImapError> {
-    let tls = match encrypted(net, server, &server.verify, settings, tap).await {
-        Err(ImapError::Dial(error)) if error.is_untrusted() => {
-            // Who is to vouch for the certificate has to know it: a second connection that ends with
-            // its handshake finds the fingerprint.
-            let none = TlsVerify::Pinned(Vec::new());
-            let look = encrypted(net, server, &none, settings, tap).await.err();
-            let look = match &look {
-                Some(ImapError::Dial(look)) => Some(look),
-                _ => None,
-            };
-            return Err(error.with_fingerprint(look).into());
-        }
-        other => other?,
-    };
-    match server.tls {
-        TlsMode::Tls => Greeted::over(Box::new(tap.over(tls)), settings).await,
+    let in_clear = |tcp| start_tls(Box::new(tap.over(tcp)), settings);
+    let (tls, handshake) = net
+        .encrypted(server, in_clear, |text| tap.note(text))
+        .await?;
+    let stream = Box::new(tap.over(tls));
+    let greeted = match server.tls {
+        TlsMode::Tls => Greeted::over(stream, settings).await?,
         // There is no second greeting.
-        TlsMode::StartTls => Greeted::ask(Wire::new(Box::new(tap.over(tls))), settings).await,
-    }
-}
-
-/// Dials and shakes hands, with STARTTLS where that is configured.
-async fn encrypted(
-    net: &Net,
-    server: &Server,
-    verify: &TlsVerify,
-    settings: &Settings,
-    tap: &Tap,
-) -> Result<TlsStream<Box<dyn Transport>>, ImapError> {
-    let tcp: Box<dyn Transport> = Box::new(net.dial(&server.host, server.port).await?);
-    let stream = match server.tls {
-        TlsMode::Tls => tcp,
-        TlsMode::StartTls => start_tls(Box::new(tap.over(tcp)), settings).await?,
+        TlsMode::StartTls => Greeted::ask(Wire::new(stream), settings).await?,
     };
-    let tls = net.tls(&server.host, verify, stream).await?;
-    tap.note("TLS stands");
-    Ok(tls)
+    Ok(Greeted {
+        handshake,
+        ..greeted
+    })
 }
 
 impl Greeted {
@@ -111,7 +86,13 @@ impl Greeted {
             wire,
             settings: *settings,
             capabilities,
+            handshake: Handshake::default(),
         })
+    }
+
+    /// What the TLS handshake showed.
+    pub fn handshake(&self) -> &Handshake {
+        &self.handshake
     }
 }
 

@@ -22,7 +22,8 @@
 //! - Accounts, cursors, the store, when to try again.
 //!
 //! # Standards
-//! RFC 3501 and RFC 9051 (IMAP), RFC 2177 (IDLE), RFC 4616 (PLAIN), RFC 5530 (response codes).
+//! RFC 3501 and RFC 9051 (IMAP), RFC 2177 (IDLE), RFC 4616 (PLAIN), RFC 5530 (response codes),
+//! RFC 6154 (special-use folders).
 
 mod connect;
 mod date;
@@ -33,6 +34,7 @@ mod login;
 pub mod quirks;
 mod reply;
 mod session;
+mod survey;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]

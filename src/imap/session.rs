@@ -94,6 +94,10 @@ impl Session {
     /// `Refused` where it does not exist or may not be opened; `Unsupported` for a name that no
     /// command can carry; else as for every command.
     pub async fn select(&mut self, name: &str) -> Result<Selected, ImapError> {
+        self.open("SELECT", name).await
+    }
+
+    pub(super) async fn open(&mut self, verb: &str, name: &str) -> Result<Selected, ImapError> {
         let during = Step::Select;
         let name = login::quoted(name).ok_or(ImapError::Unsupported {
             during,
@@ -116,7 +120,7 @@ impl Session {
         let budget = Budget::new(self.settings.command_timeout);
         let words = self
             .wire
-            .exec(during, &format!("SELECT {name}"), budget, on)
+            .exec(during, &format!("{verb} {name}"), budget, on)
             .await?;
         self.wire.take_news();
         selected.read_only = words.code.as_deref() == Some("READ-ONLY");

@@ -8,7 +8,7 @@ use async_imap::{
 };
 use futures_util::FutureExt;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
+    io::AsyncWriteExt,
     time::{Duration, Instant, timeout_at},
 };
 
@@ -16,11 +16,10 @@ use super::{
     ImapError, Step,
     reply::{self, Words},
 };
-use crate::net::guard::{Guard, GuardError, Limits};
-
-/// Any stream that IMAP is spoken over.
-pub(super) trait Transport: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Transport for S {}
+use crate::net::{
+    Transport,
+    guard::{Guard, GuardError, Limits},
+};
 
 /// A client over any stream, its requests numbered.
 pub(super) struct Wire {

@@ -63,17 +63,7 @@ impl Report {
 
     /// Something failed; it is told with the state it leads to.
     pub(super) fn failed(&mut self, error: SyncError) {
-        let entered = &self.account.entered;
-        let context = Context {
-            account: Some(entered.key.to_string()),
-            server: Some(format!("{}:{}", entered.imap.host, entered.imap.port)),
-            user: Some(self.account.imap_user().to_owned()),
-            mailbox: Some(entered.address.to_string()),
-            provider: self.account.provider().map(|provider| provider.to_string()),
-            delegate: (self.account.smtp_user() != self.account.imap_user())
-                .then(|| self.account.smtp_user().to_owned()),
-            lane: Some(LaneName::Inbound),
-        };
+        let context = Context::of(&self.account, LaneName::Inbound);
         self.diagnosis = Some(explain(&trouble::failure(error), &context));
     }
 

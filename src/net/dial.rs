@@ -124,6 +124,12 @@ impl Net {
     }
 }
 
+/// The addresses alone.
+pub(super) async fn addresses(host: &str, limit: Duration) -> Result<Vec<IpAddr>, DialError> {
+    let found = resolve(host, 0, Instant::now() + limit).await?;
+    Ok(found.into_iter().map(|at| at.ip()).collect())
+}
+
 async fn resolve(host: &str, port: u16, deadline: Instant) -> Result<Vec<SocketAddr>, DialError> {
     // An address needs no resolver; brackets as in URLs are forgiven.
     let bare = host.trim_start_matches('[').trim_end_matches(']');

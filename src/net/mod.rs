@@ -22,15 +22,18 @@
 //!   retries.
 //!
 //! # Standards
-//! RFC 8314 (TLS for mail access and submission), RFC 6125 (names in certificates), RFC 3501 §4.3 and
+//! RFC 8314 (TLS for mail access and submission), RFC 6125 (names in certificates), RFC 8446 (which
+//! version a handshake chose), RFC 3501 §4.3 and
 //! RFC 9051 §4.3 (literals), RFC 9110 §9.3.6 and RFC 7617 (proxies by HTTP), RFC 1928 and RFC 1929
 //! (SOCKS 5).
 
 mod address;
 mod dial;
+mod encrypted;
 mod environment;
 mod error;
 pub mod guard;
+mod handshake;
 mod http_connect;
 mod line;
 mod proxy;
@@ -46,8 +49,10 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use crate::model::{Proxy, ProxyChoice};
 
 pub use address::is_host;
+pub use encrypted::{Encrypted, Transport};
 pub use environment::tls_environment;
 pub use error::{DialError, DialStep, NetSetupError, TlsKind};
+pub use handshake::{Certificate, Handshake, Watched};
 pub use proxy::ProxyRefusal;
 pub use tls::{TlsStream, check_authorities};
 
@@ -96,6 +101,15 @@ struct Inner {
     connectors: tls::Connectors,
 }
 
+/// Where a host is looked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// At these addresses, at most 16.
+    Addresses(Vec<std::net::IpAddr>),
+    /// Wherever this proxy (host and port) finds it.
+    BehindProxy(String),
+}
+
 impl Net {
     /// Reads and parses the bundle of roots, once.
     ///
@@ -120,6 +134,23 @@ impl Net {
         Self {
             inner: Arc::clone(&self.inner),
             proxy: proxy.clone(),
+        }
+    }
+
+    /// Where a host is looked for, without connecting: its addresses, whether or not they may be connected
+    /// to, or the proxy that resolves its name. Bounded by [`Settings::connect_timeout`]; may be dropped at
+    /// any time.
+    ///
+    /// # Errors
+    /// [`DialError::Resolve`] or [`DialError::TimedOut`].
+    pub async fn locate(&self, host: &str) -> Result<Place, DialError> {
+        let settings = &self.inner.settings;
+        let host = host.strip_suffix('.').unwrap_or(host);
+        match route::way(&self.proxy, settings, host) {
+            route::Way::Through { proxy, .. } => Ok(Place::BehindProxy(proxy.place())),
+            route::Way::Direct => dial::addresses(host, settings.connect_timeout)
+                .await
+                .map(Place::Addresses),
         }
     }
 

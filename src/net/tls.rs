@@ -9,11 +9,11 @@ use tokio::{
     time::timeout,
 };
 
-use super::{DialError, DialStep, Net, NetSetupError, TlsKind};
+use super::{DialError, DialStep, Net, NetSetupError, TlsKind, handshake::Watched};
 use crate::model::{Fingerprint, TlsVerify};
 
-/// A TLS connection over `S`.
-pub type TlsStream<S> = async_native_tls::TlsStream<S>;
+/// A TLS connection over `S`; [`Handshake::take`](super::Handshake::take) tells what was agreed on.
+pub type TlsStream<S> = async_native_tls::TlsStream<Watched<S>>;
 
 /// The most certificates, and octets of PEM text, that an account may name as its authorities.
 const AUTHORITIES: usize = 50;
@@ -135,6 +135,7 @@ impl Net {
                 &own
             }
         };
+        let stream = Watched::new(stream);
         let bound = self.inner.settings.tls_timeout;
         let tls = match timeout(bound, connector.connect(host, stream)).await {
             Ok(Ok(tls)) => tls,

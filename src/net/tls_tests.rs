@@ -36,6 +36,34 @@ async fn shake(
 }
 
 #[tokio::test]
+async fn version_and_certificate_of_a_connection_are_known_whoever_vouches_for_it() {
+    let authority = testing::Authority::new("Test CA");
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let acceptor = authority.issue("mail.test", 30).acceptor();
+    let mut server = JoinSet::new();
+    server.spawn(async move {
+        let (tcp, _) = listener.accept().await.unwrap();
+        let _ = acceptor.accept(tcp).await.unwrap().read(&mut [0; 9]).await;
+    });
+    let net = testing::net(&["127.0.0.1"]);
+    let tcp = net.dial("127.0.0.1", port).await.unwrap();
+    let before = crate::model::Clock::now(&crate::model::SystemClock);
+    let any = TlsVerify::AcceptAny;
+    let mut tls = net.tls("other.test", &any, tcp).await.unwrap();
+    let seen = crate::net::Handshake::take(&mut tls);
+    // What native-tls gives as a server.
+    assert_eq!(seen.version, Some("TLS 1.2"));
+    let certificate = seen.certificate.unwrap();
+    assert_eq!(certificate.subject, "mail.test");
+    assert_eq!(certificate.issuer, "Test CA");
+    assert_eq!(certificate.names, ["mail.test"]);
+    let left = certificate.not_after.since(before).as_secs();
+    assert!((29 * 86_400..=30 * 86_400 + 60).contains(&left), "{left}");
+    assert!(certificate.not_before < before);
+}
+
+#[tokio::test]
 async fn a_good_certificate_is_accepted_and_each_bad_one_is_named() {
     let authority = testing::Authority::new("Test CA");
     let other = testing::Authority::new("Other CA");

@@ -38,6 +38,7 @@
 mod answer;
 mod certificate;
 mod client;
+mod clock;
 mod clouds;
 mod credential;
 mod device;
@@ -55,6 +56,7 @@ mod wire;
 pub use answer::Answer;
 pub use certificate::{CertificateError, CertificateFacts, certificate_facts, check_certificate};
 pub use client::{OauthClient, Settings, SetupError};
+pub use clock::PlatformTime;
 pub use clouds::{Hosts, hosts};
 pub use credential::Credential;
 pub use device::{DeviceCode, DevicePoll};

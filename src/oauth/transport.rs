@@ -92,6 +92,15 @@ async fn exchange(
     Ok(answer)
 }
 
+/// The headers of whatever is answered to HEAD. Bounded by the client's timeout.
+pub(super) async fn headers(
+    http: &reqwest::Client,
+    url: url::Url,
+) -> Result<HeaderMap, OauthError> {
+    let answer = http.head(url).send().await.map_err(unreachable)?;
+    Ok(answer.headers().clone())
+}
+
 /// `Retry-After` in seconds, or as a date measured against the answer's own `Date` (RFC 9110 §10.2.3),
 /// so that no clock of ours is involved.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {

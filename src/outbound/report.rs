@@ -68,18 +68,7 @@ impl Report {
 
     /// Something failed; it is told with the state it leads to.
     pub(super) fn failed(&mut self, error: SendError) {
-        let account = &self.recorder.account;
-        let entered = &account.entered;
-        let context = Context {
-            account: Some(entered.key.to_string()),
-            server: Some(format!("{}:{}", entered.smtp.host, entered.smtp.port)),
-            user: Some(account.smtp_user().to_owned()),
-            mailbox: Some(entered.address.to_string()),
-            provider: account.provider().map(|provider| provider.to_string()),
-            delegate: (account.smtp_user() != account.imap_user())
-                .then(|| account.smtp_user().to_owned()),
-            lane: Some(LaneName::Outbound),
-        };
+        let context = Context::of(&self.recorder.account, LaneName::Outbound);
         self.diagnosis = Some(explain(&trouble::failure(error), &context));
     }
 

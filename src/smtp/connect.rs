@@ -9,11 +9,11 @@ use super::{
     Line, Reply, Settings,
     error::{SmtpError, Verb},
     keywords::Keywords,
-    wire::{Shared, Transport, Wire},
+    wire::{Shared, Wire},
 };
 use crate::{
-    model::{Server, TlsMode, TlsVerify},
-    net::{Net, TlsStream},
+    model::{Server, TlsMode},
+    net::{Net, Transport},
     transcript::{Protocol, Recorder, Tap},
 };
 
@@ -30,12 +30,9 @@ pub async fn connect(
     recorder: &Recorder,
 ) -> Result<Line, SmtpError> {
     let tap = recorder.begin(Protocol::Smtp);
-    tap.note(&format!("connecting to {}:{}", server.host, server.port));
-    let opened = opened(net, server, settings, &tap).await;
-    if let Err(error) = &opened {
-        tap.note(&format!("could not connect: {error}"));
-    }
-    opened
+    opened(net, server, settings, &tap)
+        .await
+        .inspect_err(|error| tap.note(&format!("could not connect: {error}")))
 }
 
 async fn opened(
@@ -44,42 +41,18 @@ async fn opened(
     settings: &Settings,
     tap: &Tap,
 ) -> Result<Line, SmtpError> {
-    let tls = match encrypted(net, server, &server.verify, settings, tap).await {
-        Err(SmtpError::Dial(error)) if error.is_untrusted() => {
-            // Who is to vouch for the certificate has to know it: a second connection that ends with
-            // its handshake finds the fingerprint.
-            let none = TlsVerify::Pinned(Vec::new());
-            let look = encrypted(net, server, &none, settings, tap).await.err();
-            let look = match &look {
-                Some(SmtpError::Dial(look)) => Some(look),
-                _ => None,
-            };
-            return Err(error.with_fingerprint(look).into());
-        }
-        other => other?,
+    let in_clear = |tcp: Box<dyn Transport>| async {
+        let clear = start_tls(tap.over(tcp), settings).await?;
+        Ok::<Box<dyn Transport>, SmtpError>(Box::new(clear))
     };
-    match server.tls {
-        TlsMode::Tls => over_tls(tap.over(tls), settings).await,
-        TlsMode::StartTls => after_start_tls(tap.over(tls), settings).await,
-    }
-}
-
-/// Dials and shakes hands, with STARTTLS where that is configured.
-async fn encrypted(
-    net: &Net,
-    server: &Server,
-    verify: &TlsVerify,
-    settings: &Settings,
-    tap: &Tap,
-) -> Result<TlsStream<Box<dyn Transport>>, SmtpError> {
-    let tcp = net.dial(&server.host, server.port).await?;
-    let stream: Box<dyn Transport> = match server.tls {
-        TlsMode::Tls => Box::new(tcp),
-        TlsMode::StartTls => Box::new(start_tls(tap.over(tcp), settings).await?),
+    let (tls, handshake) = net
+        .encrypted(server, in_clear, |text| tap.note(text))
+        .await?;
+    let line = match server.tls {
+        TlsMode::Tls => over_tls(tap.over(tls), settings).await?,
+        TlsMode::StartTls => after_start_tls(tap.over(tls), settings).await?,
     };
-    let tls = net.tls(&server.host, verify, stream).await?;
-    tap.note("TLS stands");
-    Ok(tls)
+    Ok(line.after(handshake))
 }
 
 /// Greeting and EHLO inside TLS.

@@ -19,7 +19,7 @@ use super::{
     stuffing::Stuffer,
     wire::{Octets, Shared, Unasked},
 };
-use crate::model::EmailAddress;
+use crate::{model::EmailAddress, net::Handshake};
 
 /// The body goes out in pieces of this size, each with its own time.
 const PIECE: usize = 16 * 1024;
@@ -71,6 +71,7 @@ pub struct Line {
     keywords: Keywords,
     settings: Settings,
     mode: Mode,
+    handshake: Handshake,
 }
 
 impl Line {
@@ -86,7 +87,17 @@ impl Line {
             keywords,
             settings,
             mode: Mode::Commands,
+            handshake: Handshake::default(),
         }
+    }
+
+    pub(super) fn after(self, handshake: Handshake) -> Self {
+        Self { handshake, ..self }
+    }
+
+    /// What the TLS handshake showed.
+    pub fn handshake(&self) -> &Handshake {
+        &self.handshake
     }
 
     pub(super) fn keywords(&self) -> &Keywords {

@@ -17,10 +17,7 @@ use super::{
     error::{SmtpError, Verb},
     reply::{BadReply, LINE_CAP, Parser},
 };
-
-/// Anything SMTP can be spoken over.
-pub(super) trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Transport for S {}
+use crate::net::Transport;
 
 /// Why no reply came.
 #[derive(Debug)]

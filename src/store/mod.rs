@@ -25,6 +25,7 @@
 //! # Standards
 //! RFC 9051 §2.3.1.1 (UIDs), RFC 5322 §3.6.4 (threading by Message-ID).
 
+mod about;
 mod account;
 mod account_row;
 mod announce;
@@ -55,6 +56,7 @@ mod text;
 mod tx;
 mod writer;
 
+pub use about::RefusalRow;
 pub use announce::{Announcement, Silence};
 pub use contact::{ContactRow, ListRow};
 pub use error::{OpenError, StoreError};

@@ -17,6 +17,7 @@ mod application;
 mod calendar;
 mod canary;
 mod commands;
+mod doctor;
 mod faults;
 mod imap;
 mod kills;

@@ -15,7 +15,7 @@ const ROWS: [&[&str]; 12] = [
     &["diagnosis"],
     &["token", "lease"],
     &["inbound", "outbound", "events"],
-    &["account", "calendar"],
+    &["account", "calendar", "doctor"],
     &["supervisor"],
     &["http"],
     &["config"],

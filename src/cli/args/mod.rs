@@ -1,6 +1,7 @@
 //! What may be typed: the commands, their arguments and their help.
 
 mod account;
+mod doctor;
 mod mail;
 mod provider;
 
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 #[cfg(test)]
 pub(super) use account::Backfill;
 pub(super) use account::{AccountCommand, Changed, Login, ServerFlags};
+pub(super) use doctor::Doctor;
 pub(super) use mail::{Message, Outbox, Send};
 pub(super) use provider::{
     Authenticate, EditProvider, NewProvider, ProviderCommand, ProviderFields, ServiceWord,
@@ -21,7 +23,8 @@ use crate::config::{Flag, Sources};
 const EXIT_CODES: &str = "\
 Exit codes:
   0   done
-  1   the daemon refused, or what was asked for is not there
+  1   the daemon refused, or what was asked for is not there; doctor: something failed
+  2   doctor: nothing failed, and there are warnings
   64  the command line is not right
   69  the daemon is not reachable
   75  not now: try again later
@@ -29,6 +32,19 @@ Exit codes:
 
 Example:
   motion-email status";
+
+const DOCTOR: &str = "\
+Nothing is changed and no mail is sent: mailboxes are opened for reading only. Checks run in order, so that the
+first FAIL is the cause of what is skipped behind it.
+
+Exit codes:
+  0   everything is well
+  1   something failed
+  2   nothing failed, and there are warnings
+  69  the daemon is not reachable; what can be checked without it was checked
+
+Example:
+  motion-email doctor SUPP1 --bundle support.tar.gz";
 
 /// The e-mail service of an XCALLY Motion server.
 #[derive(Debug, Parser)]
@@ -108,6 +124,9 @@ pub(super) enum Command {
     /// How the daemon and its accounts are
     #[command(after_help = "Example:\n  motion-email status")]
     Status,
+    /// Examine the service and its accounts: what works, what does not, why, and the next step
+    #[command(after_help = DOCTOR)]
+    Doctor(Doctor),
     /// What comes due: secrets, certificates, sign-ins, and mailboxes' last contacts
     #[command(after_help = "Example:\n  motion-email calendar --limit 20")]
     Calendar(PageFlags),

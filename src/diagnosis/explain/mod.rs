@@ -9,7 +9,7 @@ mod smtp;
 mod words;
 
 use self::words::Words;
-pub(super) use self::words::is_disturbing;
+pub(super) use self::words::{is_disturbing, quote};
 use super::{Context, Diagnosis, Failure};
 use crate::{model::Action, store::StoreError};
 

@@ -63,7 +63,7 @@ impl Words {
 }
 
 /// A peer's own words: control characters replaced, shortened, in single quotes (log lines put double ones around a field).
-pub(super) fn quote(text: &str) -> String {
+pub(in crate::diagnosis) fn quote(text: &str) -> String {
     let clean: String = text
         .trim()
         .chars()

@@ -3,6 +3,7 @@
 mod accounts;
 mod calendar;
 mod edge;
+mod examined;
 mod mail;
 mod providers;
 mod sign_in;
@@ -23,6 +24,7 @@ use tower::ServiceExt;
 use super::{Desk, Settings, local_router, public_router};
 use crate::{
     blob::{self, Blobs},
+    doctor::{self, Doctor},
     logs,
     model::{Clock, NodeId, SystemClock},
     oauth::OauthClient,
@@ -123,6 +125,7 @@ async fn office_with(change: impl FnOnce(&mut Settings)) -> Office {
     )
     .unwrap();
     let oauth = OauthClient::new(&[], &crate::oauth::Settings::default()).unwrap();
+    let oauth_of_doctor = oauth.clone();
     let keeper = TokenKeeper::new(
         store.clone(),
         oauth,
@@ -141,7 +144,23 @@ async fn office_with(change: impl FnOnce(&mut Settings)) -> Office {
         request_timeout: Duration::from_secs(30),
     };
     change(&mut settings);
+    let doctor = Doctor::new(doctor::Parts {
+        store: store.clone(),
+        net: crate::net::testing::net(&[]),
+        keeper: keeper.clone(),
+        oauth: oauth_of_doctor,
+        transcripts: Transcripts::new(clock.clone(), Bounds::default()),
+        clock: clock.clone(),
+        settings: Arc::new(doctor::Settings {
+            imap: crate::imap::Settings::default(),
+            smtp: crate::smtp::Settings::default(),
+            check: Duration::from_secs(20),
+            public_url: settings.public_url.clone(),
+            directories: vec![("XC_EMAIL_DATA_DIR", home.path().to_owned())],
+        }),
+    });
     let desk = Desk {
+        doctor,
         store,
         blobs: Blobs::open(&blob::Settings {
             url: home.path().join("blobs").display().to_string(),

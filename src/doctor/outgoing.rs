@@ -1,0 +1,213 @@
+//! The outgoing server: reached, encrypted, logged in, the sender's address named and taken back; nothing is sent.
+
+use super::{
+    Item, Parts, Verdict,
+    course::{Course, Found, Proof, limited},
+    incoming::{described, shown},
+    judge::{self, Stage},
+    rights::{self, Outgoing},
+};
+use crate::{
+    diagnosis::{Context, Failure, Finding, Right},
+    model::{Account, Server, Service, TlsVerify},
+    smtp::{self, Line, Login, MailOptions, Secret, SmtpError},
+    transcript::Recorder,
+};
+
+const INSIDE: [Item; 2] = [Item::SmtpLogin, Item::SendAs];
+
+/// Connects, logs in, says MAIL FROM and RSET.
+pub(super) async fn examine(
+    course: &mut Course<'_>,
+    parts: &Parts,
+    account: &Account,
+    proof: Proof<Secret<'_>>,
+    context: &Context,
+    recorder: &Recorder,
+) -> Outgoing {
+    let Some(mut line) = connect(course, parts, &account.entered.smtp, context, recorder).await
+    else {
+        return Outgoing::NotTried;
+    };
+    let secret = match proof {
+        Proof::Is(secret) => secret,
+        Proof::Lacks(item) => {
+            course.skip(&INSIDE, item).await;
+            line.quit().await;
+            return Outgoing::NotTried;
+        }
+    };
+    let user = account.smtp_user();
+    let limit = parts.settings.check;
+    let outgoing = match limited(limit, context, line.login(&Login { user, secret })).await {
+        Ok(Ok(())) => {
+            course
+                .note(Item::SmtpLogin, Found::ok(format!("as {user}")))
+                .await;
+            let sender_refused = sender(course, parts, account, &mut line, context).await;
+            Outgoing::LoggedIn { sender_refused }
+        }
+        Ok(Err(error)) => {
+            let (found, outgoing) = refused(account, error, context);
+            course.note(Item::SmtpLogin, found).await;
+            course.skip(&[Item::SendAs], Item::SmtpLogin).await;
+            outgoing
+        }
+        Err(slow) => {
+            course.note(Item::SmtpLogin, slow).await;
+            course.skip(&[Item::SendAs], Item::SmtpLogin).await;
+            Outgoing::NotTried
+        }
+    };
+    line.quit().await;
+    outgoing
+}
+
+fn refused(account: &Account, error: SmtpError, context: &Context) -> (Found, Outgoing) {
+    let SmtpError::AuthenticationRefused { reply, .. } = &error else {
+        return (
+            Found::failed(&Failure::Smtp(error), context),
+            Outgoing::NotTried,
+        );
+    };
+    let said = reply.to_string();
+    let right = rights::of_smtp_login(&said).filter(|_| account.provider().is_some());
+    let found = match right {
+        // Only what the server said in so many words; a mere suspicion has better words in the catalogue.
+        Some((right, rights::Standing::Missing)) => {
+            let finding = Finding::RightMissing {
+                right,
+                said: said.clone(),
+            };
+            Found::of(Verdict::Failed, "", finding.explain(context))
+        }
+        _ => Found::failed(&Failure::Smtp(error), context),
+    };
+    (found, Outgoing::LoginRefused(said))
+}
+
+/// Names the sender and takes it back. The server's words where it refuses the address.
+async fn sender(
+    course: &mut Course<'_>,
+    parts: &Parts,
+    account: &Account,
+    line: &mut Line,
+    context: &Context,
+) -> Option<String> {
+    let address = &account.entered.address;
+    let probe = async {
+        line.mail(address, &MailOptions::default()).await?;
+        line.rset().await
+    };
+    let limit = parts.settings.check;
+    let (found, said) = match limited(limit, context, probe).await {
+        Ok(Ok(())) => (Found::ok(accepted(account)), None),
+        Ok(Err(SmtpError::Refused { during, reply })) => {
+            let said = reply.to_string();
+            let found = if rights::denies_send_as(&said) {
+                let finding = Finding::RightMissing {
+                    right: Right::SendAs,
+                    said: said.clone(),
+                };
+                Found::of(Verdict::Failed, "", finding.explain(context))
+            } else {
+                let error = SmtpError::Refused { during, reply };
+                Found::failed(&Failure::Smtp(error), context)
+            };
+            (found, Some(said))
+        }
+        Ok(Err(error)) => (Found::failed(&Failure::Smtp(error), context), None),
+        Err(slow) => (slow, None),
+    };
+    course.note(Item::SendAs, found).await;
+    said
+}
+
+/// What an accepted MAIL FROM proves, and what not.
+fn accepted(account: &Account) -> String {
+    let address = &account.entered.address;
+    let own = address.as_str().eq_ignore_ascii_case(account.smtp_user());
+    match account.entered.service {
+        _ if own => format!("{address} is accepted; nothing was sent"),
+        Service::Outlook365 | Service::Hotmail => format!(
+            "{address} is accepted, which does not prove Send As: Exchange judges it at the end of a mail; nothing was sent"
+        ),
+        _ => format!(
+            "{address} is accepted, which does not prove that it may send: some servers judge later; nothing was sent"
+        ),
+    }
+}
+
+async fn connect(
+    course: &mut Course<'_>,
+    parts: &Parts,
+    server: &Server,
+    context: &Context,
+    recorder: &Recorder,
+) -> Option<Line> {
+    course.begin();
+    let settings = &parts.settings.smtp;
+    let limit = parts.settings.check;
+    let connected = smtp::connect(&parts.net, server, settings, recorder);
+    let connected = limited(limit, context, connected).await;
+    let reached = judge::reached(&server.host, server.port, server.tls);
+    let after_tls: Vec<Item> = [Item::SmtpTls].into_iter().chain(INSIDE).collect();
+    match connected {
+        Ok(Ok(line)) => {
+            course.note(Item::SmtpConnect, Found::ok(reached)).await;
+            let judged = judge::handshake(line.handshake(), &server.verify, parts.clock.now());
+            course.note(Item::SmtpTls, shown(judged, context)).await;
+            Some(line)
+        }
+        Ok(Err(error)) if judge::smtp_stage(&error) == Stage::Tls => {
+            course.note(Item::SmtpConnect, Found::ok(reached)).await;
+            let detail = certificate(parts, server).await;
+            let mut found = Found::failed(&Failure::Smtp(error), context);
+            found.detail.push_str(&detail);
+            course.note(Item::SmtpTls, found).await;
+            course.skip(&INSIDE, Item::SmtpTls).await;
+            None
+        }
+        Ok(Err(error)) => {
+            let found = Found::failed(&Failure::Smtp(error), context);
+            course.note(Item::SmtpConnect, found).await;
+            course.skip(&after_tls, Item::SmtpConnect).await;
+            None
+        }
+        Err(slow) => {
+            course.note(Item::SmtpConnect, slow).await;
+            course.skip(&after_tls, Item::SmtpConnect).await;
+            None
+        }
+    }
+}
+
+/// Which certificate it was that was refused; see the same for IMAP.
+async fn certificate(parts: &Parts, server: &Server) -> String {
+    let mut any = server.clone();
+    any.verify = TlsVerify::AcceptAny;
+    let settings = &parts.settings.smtp;
+    let context = Context::default();
+    let unheard = Recorder::off();
+    let looked = limited(
+        parts.settings.check,
+        &context,
+        smtp::connect(&parts.net, &any, settings, &unheard),
+    );
+    match looked.await {
+        Ok(Ok(line)) => {
+            let detail = described(line.handshake(), parts.clock.now());
+            line.quit().await;
+            detail
+        }
+        Ok(Err(_)) | Err(_) => String::new(),
+    }
+}
+
+/// Every check of the outgoing server.
+pub(super) fn all() -> Vec<Item> {
+    [Item::SmtpConnect, Item::SmtpTls]
+        .into_iter()
+        .chain(INSIDE)
+        .collect()
+}
