@@ -1,11 +1,8 @@
 //! The watcher over a real store and a clock of the test's own.
 
-use std::{
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicI64, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicI64, Ordering},
 };
 
 use secrecy::SecretString;
@@ -55,15 +52,7 @@ struct Bench {
 impl Bench {
     async fn new() -> Self {
         let home = tempfile::tempdir().unwrap();
-        let (store, writer) = Store::open(&store::Settings {
-            url: format!("sqlite://{}/x.db", home.path().display()).into(),
-            key_file: home.path().join("key"),
-            ca_file: "/nonexistent".into(),
-            read_connections: 2,
-            patience: Duration::from_secs(20),
-        })
-        .await
-        .unwrap();
+        let (store, writer) = store::testing::open(home.path()).await;
         let mut tasks = JoinSet::new();
         tasks.spawn(writer.run(CancellationToken::new()));
         Self {

@@ -247,6 +247,35 @@ impl Problems {
         self.optional(field, given)
     }
 
+    /// The value, which must be there where something new is entered.
+    pub(super) fn entered<T: Kind>(
+        &mut self,
+        field: &str,
+        given: Given<T>,
+        required: bool,
+    ) -> Option<T> {
+        if required {
+            self.required(field, given)
+        } else {
+            self.optional(field, given)
+        }
+    }
+
+    /// A text as what it means; `problem` is noted where it means nothing.
+    pub(super) fn parsed<T>(
+        &mut self,
+        field: &str,
+        text: Option<String>,
+        problem: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Option<T> {
+        let value = parse(&text?);
+        if value.is_none() {
+            self.add(field, problem);
+        }
+        value
+    }
+
     /// Text without control characters and with at most `most` characters; trimmed, and not empty.
     pub(super) fn line(
         &mut self,

@@ -79,16 +79,7 @@ impl World {
         });
 
         let file = |name: &str| dir.path().join(name);
-        let url = format!("sqlite://{}", file("mail.db").display());
-        let (store, writer) = Store::open(&store::Settings {
-            url: SecretString::from(url),
-            key_file: file("key"),
-            ca_file: file("ca.pem"),
-            read_connections: 2,
-            patience: Duration::from_secs(10),
-        })
-        .await
-        .unwrap();
+        let (store, writer) = store::testing::open(dir.path()).await;
         tasks.spawn(writer.run(CancellationToken::new()));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let node = NodeRow {

@@ -23,7 +23,7 @@ use crate::{
     net::{self, testing::Authority},
     oauth::OauthClient,
     smtp::testing::Server,
-    store::{self, AttemptRow, Enqueued, LeaseRow, NewOutgoing, NodeRow, OutboxRow, Store},
+    store::{self, AttemptRow, Enqueued, LeaseRow, NewOutgoing, NodeRow, OutboxRow},
     token::{self, TokenKeeper},
     transcript::{Bounds, Transcripts},
 };
@@ -98,15 +98,7 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let mut tasks = JoinSet::new();
         let path = folder.path();
-        let (store, writer) = Store::open(&store::Settings {
-            url: format!("sqlite://{}/test.db", path.display()).into(),
-            key_file: path.join("key"),
-            ca_file: path.join("ca.pem"),
-            read_connections: 2,
-            patience: Duration::from_secs(10),
-        })
-        .await
-        .unwrap();
+        let (store, writer) = store::testing::open(path).await;
         let writer_stop = CancellationToken::new();
         tasks.spawn(writer.run(writer_stop.clone()));
         let authority = Authority::new("test");

@@ -51,6 +51,8 @@ mod seal;
 mod sealed;
 mod sign_in;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 mod text;
 mod tx;

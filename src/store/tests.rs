@@ -1,9 +1,8 @@
 //! Steps that go wrong in a shared commit, seen from inside: the others are committed all the same.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use futures_util::{future::join_all, poll};
-use secrecy::SecretString;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -60,11 +59,9 @@ impl Step for Probe {
 async fn a_step_that_goes_wrong_takes_none_of_its_neighbours_with_it() {
     let directory = tempfile::tempdir().unwrap();
     let settings = Settings {
-        url: SecretString::from(format!("sqlite://{}/s.db", directory.path().display())),
-        key_file: directory.path().join("key"),
-        ca_file: PathBuf::new(),
         read_connections: 1,
         patience: Duration::from_secs(20),
+        ..super::testing::settings(directory.path())
     };
     let (store, writer) = Store::open(&settings).await.unwrap();
     let stop = CancellationToken::new();
@@ -116,11 +113,9 @@ async fn steps_that_are_too_much_together_are_written_alone_while_somebody_waits
     let directory = tempfile::tempdir().unwrap();
     let patience = Duration::from_secs(2);
     let settings = Settings {
-        url: SecretString::from(format!("sqlite://{}/s.db", directory.path().display())),
-        key_file: directory.path().join("key"),
-        ca_file: PathBuf::new(),
         read_connections: 1,
         patience,
+        ..super::testing::settings(directory.path())
     };
     let (store, writer) = Store::open(&settings).await.unwrap();
     let stop = CancellationToken::new();
@@ -159,11 +154,9 @@ async fn steps_that_are_too_much_together_are_written_alone_while_somebody_waits
 async fn a_writer_that_is_dropped_tells_its_callers_that_nobody_knows() {
     let directory = tempfile::tempdir().unwrap();
     let settings = Settings {
-        url: SecretString::from(format!("sqlite://{}/s.db", directory.path().display())),
-        key_file: directory.path().join("key"),
-        ca_file: PathBuf::new(),
         read_connections: 1,
         patience: Duration::from_secs(20),
+        ..super::testing::settings(directory.path())
     };
     let (store, writer) = Store::open(&settings).await.unwrap();
     let mut call = Box::pin(store.write(Probe {

@@ -51,15 +51,7 @@ struct Bench {
 impl Bench {
     async fn new(behave: fn(&str) -> Behaviour, drain: Duration) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let (store, writer) = Store::open(&store::Settings {
-            url: SecretString::from(format!("sqlite://{}/x.db", dir.path().display())),
-            key_file: dir.path().join("key"),
-            ca_file: dir.path().join("ca.pem"),
-            read_connections: 2,
-            patience: Duration::from_secs(10),
-        })
-        .await
-        .unwrap();
+        let (store, writer) = store::testing::open(dir.path()).await;
         let (stop, mut helpers) = (CancellationToken::new(), JoinSet::new());
         helpers.spawn(writer.run(CancellationToken::new()));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);

@@ -83,13 +83,9 @@ impl Bench {
     /// One provider that nobody has signed in to.
     pub(super) async fn new(platform: Platform) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let url = format!("sqlite://{}/motion.db", dir.path().display());
         let (store, writer) = Store::open(&StoreSettings {
-            url: secret(&url),
-            key_file: dir.path().join("key"),
-            ca_file: "/nonexistent".into(),
-            read_connections: 2,
             patience: Duration::from_millis(300),
+            ..crate::store::testing::settings(dir.path())
         })
         .await
         .unwrap();

@@ -20,40 +20,32 @@ pub(super) fn hidden(secrets: &[&str]) -> Secrets {
     })
 }
 
-/// What is kept of an IMAP conversation, each piece cut at `cut`.
-fn imap_kept(said: &[Said<'_>], hidden: &Secrets, cut: Option<usize>) -> Vec<(Direction, String)> {
-    let mut scribe = imap::Scribe::default();
-    let mut kept = Vec::new();
-    let mut keep = |direction, text| kept.push((direction, text));
-    for (direction, octets) in said {
-        let (first, second) = octets.split_at(cut.unwrap_or(0).min(octets.len()));
-        for part in [first, second] {
-            match direction {
-                Sent => scribe.sent(part, hidden, &mut keep),
-                Received | Note => scribe.received(part, hidden, &mut keep),
+/// What is kept of a conversation by the scribe of its protocol, each piece cut at `cut`.
+macro_rules! kept {
+    ($scribe:ty, $said:expr, $hidden:expr, $cut:expr) => {{
+        let mut scribe = <$scribe>::default();
+        let mut kept = Vec::new();
+        let mut keep = |direction, text| kept.push((direction, text));
+        for (direction, octets) in $said {
+            let (first, second) = octets.split_at($cut.unwrap_or(0).min(octets.len()));
+            for part in [first, second] {
+                match direction {
+                    Sent => scribe.sent(part, $hidden, &mut keep),
+                    Received | Note => scribe.received(part, $hidden, &mut keep),
+                }
             }
         }
-    }
-    scribe.end(&mut keep);
-    kept
+        scribe.end(&mut keep);
+        kept
+    }};
 }
 
-/// The same for SMTP.
+fn imap_kept(said: &[Said<'_>], hidden: &Secrets, cut: Option<usize>) -> Vec<(Direction, String)> {
+    kept!(imap::Scribe, said, hidden, cut)
+}
+
 fn smtp_kept(said: &[Said<'_>], hidden: &Secrets, cut: Option<usize>) -> Vec<(Direction, String)> {
-    let mut scribe = smtp::Scribe::default();
-    let mut kept = Vec::new();
-    let mut keep = |direction, text| kept.push((direction, text));
-    for (direction, octets) in said {
-        let (first, second) = octets.split_at(cut.unwrap_or(0).min(octets.len()));
-        for part in [first, second] {
-            match direction {
-                Sent => scribe.sent(part, hidden, &mut keep),
-                Received | Note => scribe.received(part, hidden, &mut keep),
-            }
-        }
-    }
-    scribe.end(&mut keep);
-    kept
+    kept!(smtp::Scribe, said, hidden, cut)
 }
 
 fn lines(kept: &[(Direction, String)]) -> Vec<String> {

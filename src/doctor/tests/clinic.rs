@@ -150,15 +150,7 @@ impl Clinic {
     pub(super) async fn odd(with: With, platform: Platform, odd: Odd) -> Self {
         let home = tempfile::tempdir().unwrap();
         let mut tasks = JoinSet::new();
-        let (store, writer) = Store::open(&store::Settings {
-            url: format!("sqlite://{}/mail.db", home.path().display()).into(),
-            key_file: home.path().join("key"),
-            ca_file: "/dev/null".into(),
-            read_connections: 2,
-            patience: Duration::from_secs(20),
-        })
-        .await
-        .unwrap();
+        let (store, writer) = store::testing::open(home.path()).await;
         tasks.spawn(writer.run(CancellationToken::new()));
         let authority = Authority::new("Lab CA");
         let acceptor = Arc::new((odd.certificate)(&authority).acceptor());

@@ -71,37 +71,33 @@ fn read(
     let version = problems.optional("version", body.version);
     let confirmed = problems.optional("confirmedSignedInAs", body.confirmed_signed_in_as);
     let confirmed_signed_in_as = problems.line("confirmedSignedInAs", confirmed, 320);
-    let name = text(problems, "name", body.name, stored.is_none());
+    let name = problems.entered("name", body.name, stored.is_none());
     let name = problems
         .line("name", name, 100)
         .or_else(|| stored.map(|s| s.name.clone()));
-    let key = text(problems, "key", body.key, stored.is_none());
-    let key = parsed(
-        problems,
-        "key",
-        key,
-        "must be 1 to 5 letters or digits",
-        AccountKey::parse,
-    )
-    .or_else(|| stored.map(|s| s.key.clone()));
-    let address = text(problems, "address", body.address, stored.is_none());
-    let address = parsed(
-        problems,
-        "address",
-        address,
-        "must be an e-mail address",
-        |t| EmailAddress::parse(t).ok(),
-    )
-    .or_else(|| stored.map(|s| s.address.clone()));
+    let key = problems.entered("key", body.key, stored.is_none());
+    let key = problems
+        .parsed(
+            "key",
+            key,
+            "must be 1 to 5 letters or digits",
+            AccountKey::parse,
+        )
+        .or_else(|| stored.map(|s| s.key.clone()));
+    let address = problems.entered("address", body.address, stored.is_none());
+    let address = problems
+        .parsed("address", address, "must be an e-mail address", |t| {
+            EmailAddress::parse(t).ok()
+        })
+        .or_else(|| stored.map(|s| s.address.clone()));
     let list = if stored.is_none() {
         problems.required("ListId", body.list)
     } else {
         problems.optional("ListId", body.list)
     };
     let list = list.map(ListId::new).or_else(|| stored.map(|s| s.list));
-    let service = text(problems, "service", body.service, stored.is_none());
-    let service = parsed(
-        problems,
+    let service = problems.entered("service", body.service, stored.is_none());
+    let service = problems.parsed(
         "service",
         service,
         "must be Outlook365, Gmail, Yahoo, Hotmail or Custom",
@@ -140,15 +136,15 @@ fn read(
     );
     let proxy = proxy(problems, body.proxy, stored.map(|s| &s.proxy));
     let backfill = problems.optional("backfill", body.backfill);
-    let backfill = parsed(
-        problems,
-        "backfill",
-        backfill,
-        "must be \"none\", \"all\" or a date and time like 2026-01-31T00:00:00Z",
-        read_backfill,
-    )
-    .or_else(|| stored.map(|s| s.backfill))
-    .unwrap_or(Backfill::None);
+    let backfill = problems
+        .parsed(
+            "backfill",
+            backfill,
+            "must be \"none\", \"all\" or a date and time like 2026-01-31T00:00:00Z",
+            read_backfill,
+        )
+        .or_else(|| stored.map(|s| s.backfill))
+        .unwrap_or(Backfill::None);
     Some(Entered {
         account: NewAccount {
             name: name?,
@@ -182,20 +178,15 @@ fn authentication(
     stored: Option<&Authentication>,
     address: Option<&EmailAddress>,
 ) -> Option<Authentication> {
-    let word = text(
-        problems,
-        "authentication",
-        body.authentication,
-        stored.is_none(),
-    );
-    let kind = parsed(
-        problems,
-        "authentication",
-        word,
-        "must be \"modern\" or \"password\"",
-        LoginKind::parse,
-    )
-    .or_else(|| stored.map(LoginKind::of))?;
+    let word = problems.entered("authentication", body.authentication, stored.is_none());
+    let kind = problems
+        .parsed(
+            "authentication",
+            word,
+            "must be \"modern\" or \"password\"",
+            LoginKind::parse,
+        )
+        .or_else(|| stored.map(LoginKind::of))?;
     let stored = stored.filter(|login| LoginKind::of(login) == kind);
     let username = problems.optional("username", body.username);
     let username = problems.line("username", username, 254);
@@ -289,33 +280,6 @@ fn read_backfill(text: &str) -> Option<Backfill> {
             .ok()
             .map(|time| Backfill::Since(Timestamp::from_millis(time.timestamp_millis()))),
     }
-}
-
-fn text(
-    problems: &mut Problems,
-    field: &str,
-    given: Given<String>,
-    required: bool,
-) -> Option<String> {
-    if required {
-        problems.required(field, given)
-    } else {
-        problems.optional(field, given)
-    }
-}
-
-pub(super) fn parsed<T>(
-    problems: &mut Problems,
-    field: &str,
-    text: Option<String>,
-    problem: &str,
-    parse: impl Fn(&str) -> Option<T>,
-) -> Option<T> {
-    let value = parse(&text?);
-    if value.is_none() {
-        problems.add(field, problem);
-    }
-    value
 }
 
 #[cfg(test)]

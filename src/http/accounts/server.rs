@@ -8,7 +8,6 @@ use crate::{
 };
 
 use super::super::input::{Given, Kind, Problems, Unknown};
-use super::entered::parsed;
 
 /// Where it differs from the service's own server.
 #[derive(Default, Deserialize)]
@@ -69,15 +68,15 @@ pub(super) fn server(
     }
     let name = format!("{field}.tls");
     let tls = problems.optional(&name, body.tls);
-    let tls = parsed(
-        problems,
-        &name,
-        tls,
-        "must be \"tls\" or \"starttls\"",
-        TlsMode::parse,
-    )
-    .or(base.as_ref().map(|b| b.tls))
-    .unwrap_or(TlsMode::Tls);
+    let tls = problems
+        .parsed(
+            &name,
+            tls,
+            "must be \"tls\" or \"starttls\"",
+            TlsMode::parse,
+        )
+        .or(base.as_ref().map(|b| b.tls))
+        .unwrap_or(TlsMode::Tls);
     let name = format!("{field}.port");
     let port = problems.optional(&name, body.port);
     let usual = usual_port(field, tls);
@@ -149,8 +148,7 @@ fn verify(
         format!("{field}.tlsPins"),
     );
     let word = problems.optional(&name, body.verify);
-    let word = parsed(
-        problems,
+    let word = problems.parsed(
         &name,
         word,
         "must be \"full\", \"ca\", \"pinned\" or \"accept_any\"",

@@ -97,11 +97,10 @@ fn read(
 ) -> (Option<CloudService>, CloudProviderChange) {
     problems.unknown("", &body.unknown);
     let new = stored.is_none();
-    let name = text(problems, "name", body.name, new);
+    let name = problems.entered("name", body.name, new);
     let name = problems.line("name", name, 100);
-    let service = text(problems, "service", body.service, new);
-    let service = word(
-        problems,
+    let service = problems.entered("service", body.service, new);
+    let service = problems.parsed(
         "service",
         service,
         "must be \"Microsoft Azure\" or \"Google\"",
@@ -116,22 +115,20 @@ fn read(
     let kind = problems.optional("type", body.kind);
     matching_kind(problems, service, kind);
     let cloud = problems.optional("cloud", body.cloud);
-    let cloud = word(
-        problems,
+    let cloud = problems.parsed(
         "cloud",
         cloud,
         "must be \"worldwide\", \"gcc_high\", \"dod\" or \"china\"",
         Cloud::parse,
     );
     let access = problems.optional("access", body.access);
-    let access = word(
-        problems,
+    let access = problems.parsed(
         "access",
         access,
         "must be \"delegated\" or \"application\"",
         Access::parse,
     );
-    let application_id = text(problems, "applicationId", body.application_id, new);
+    let application_id = problems.entered("applicationId", body.application_id, new);
     let application_id = problems.line("applicationId", application_id, 200);
     let tenant_id = problems
         .optional("tenantId", body.tenant_id)
@@ -239,33 +236,6 @@ pub(super) fn new_secret(body: SecretBody) -> Result<CloudProviderChange, ApiErr
             ..CloudProviderChange::default()
         }
     })
-}
-
-fn text(
-    problems: &mut Problems,
-    field: &str,
-    given: Given<String>,
-    required: bool,
-) -> Option<String> {
-    if required {
-        problems.required(field, given)
-    } else {
-        problems.optional(field, given)
-    }
-}
-
-fn word<T>(
-    problems: &mut Problems,
-    field: &str,
-    text: Option<String>,
-    problem: &str,
-    parse: impl Fn(&str) -> Option<T>,
-) -> Option<T> {
-    let value = parse(&text?);
-    if value.is_none() {
-        problems.add(field, problem);
-    }
-    value
 }
 
 /// A secret; `null` takes it away.

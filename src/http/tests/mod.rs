@@ -28,8 +28,7 @@ use crate::{
     logs,
     model::{Clock, NodeId, SystemClock},
     oauth::OauthClient,
-    store::{self, Store},
-    supervisor,
+    store, supervisor,
     token::{self, TokenKeeper},
     transcript::{Bounds, Transcripts},
 };
@@ -100,15 +99,7 @@ async fn office() -> Office {
 
 async fn office_with(change: impl FnOnce(&mut Settings)) -> Office {
     let home = tempfile::tempdir().unwrap();
-    let (store, writer) = Store::open(&store::Settings {
-        url: format!("sqlite://{}/mail.db", home.path().display()).into(),
-        key_file: home.path().join("key"),
-        ca_file: "/dev/null".into(),
-        read_connections: 2,
-        patience: Duration::from_secs(20),
-    })
-    .await
-    .unwrap();
+    let (store, writer) = store::testing::open(home.path()).await;
     let mut tasks = JoinSet::new();
     tasks.spawn(async move {
         writer.run(CancellationToken::new()).await;
