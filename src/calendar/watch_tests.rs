@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicI64, Ordering},
 };
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use sqlx::{Connection, Executor};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -311,8 +311,10 @@ async fn a_database_that_is_away_ends_nothing_and_what_was_due_is_said_later() {
 async fn a_grant_that_does_not_decrypt_silences_no_other() {
     let bench = Bench::new().await;
     bench.provider(6 * DAY).await;
-    let url = format!("sqlite://{}/x.db", bench.home.path().display());
-    let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
+    let url = store::testing::settings(bench.home.path()).url;
+    let mut connection = sqlx::SqliteConnection::connect(url.expose_secret())
+        .await
+        .unwrap();
     let damage = "UPDATE grants SET refresh_token = x'00', state = 'ok'";
     connection.execute(sqlx::raw_sql(damage)).await.unwrap();
     assert!(bench.store.grant_list().await.unwrap().is_empty());

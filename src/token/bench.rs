@@ -155,8 +155,10 @@ impl Bench {
 
     /// Takes the database's write lock, so that no commit succeeds until it is given back.
     pub(super) async fn database_refuses(&self) -> SqliteConnection {
-        let url = format!("sqlite://{}/motion.db", self.dir.path().display());
-        let mut other = SqliteConnection::connect(&url).await.unwrap();
+        let store = crate::store::testing::settings(self.dir.path());
+        let mut other = SqliteConnection::connect(store.url.expose_secret())
+            .await
+            .unwrap();
         let begin = sqlx::query("BEGIN IMMEDIATE");
         begin.execute(&mut other).await.unwrap();
         other

@@ -355,7 +355,9 @@ async fn nothing_secret_is_anywhere(engine: Engine) {
     };
     let good = add("GOOD", &user, modern(&user)).await;
     let unshared = daemon.lab.get("UNSHARED").to_owned();
-    let refused = add("NOT", &unshared, modern(&unshared)).await;
+    let mut not_its_own = modern(&unshared);
+    not_its_own["confirmedSignedInAs"] = json!(user);
+    let refused = add("NOT", &unshared, not_its_own).await;
     let wrong_password = format!("wr0ng \"{tail}\\");
     secrets.plant("a wrong password", &wrong_password);
     let wrong_user = daemon.lab.fresh_mailbox("wrong");
