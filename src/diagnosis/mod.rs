@@ -30,6 +30,8 @@ mod warning;
 
 pub use calendar::{Credential, Named, Occasion, Remark, remark};
 pub use catalogue::GraphRefusal;
+#[cfg(test)]
+pub(crate) use catalogue::{tests_entra, tests_mail};
 pub use explain::explain;
 pub use failure::{Context, Failure, LOST_ANSWER};
 pub use finding::{Finding, Right};

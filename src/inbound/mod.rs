@@ -43,6 +43,8 @@ mod testing_server;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_catalogue;
+#[cfg(test)]
 mod tests_platform;
 #[cfg(test)]
 mod tests_said;

@@ -49,6 +49,8 @@ pub(super) struct State {
     pub(super) no_body: BTreeSet<u32>,
     /// Refused so many times more with a plain NO.
     pub(super) refusals: BTreeMap<u32, u32>,
+    /// The words of these refusals.
+    pub(super) refusal: &'static str,
     /// Gone as soon as they have been listed.
     pub(super) vanishing: BTreeSet<u32>,
     /// Answered with something that ends the connection, always.
@@ -86,6 +88,7 @@ impl Server {
             without_uidnext: false,
             no_body: BTreeSet::new(),
             refusals: BTreeMap::new(),
+            refusal: "NO Internal error",
             vanishing: BTreeSet::new(),
             poison: BTreeSet::new(),
             logins: Vec::new(),
@@ -256,7 +259,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
             None if good => "OK done",
             None => "NO [AUTHENTICATIONFAILED] no",
         };
-        self.say(&format!("{tag} {answer}")).await;
+        self.answer(tag, answer).await
+    }
+
+    /// Words that begin with a star are a server's last.
+    async fn answer(&mut self, tag: &str, words: &str) -> Option<()> {
+        if words.starts_with('*') {
+            self.say(words).await;
+            return None;
+        }
+        self.say(&format!("{tag} {words}")).await;
         Some(())
     }
 
@@ -286,8 +298,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
     async fn fetch(&mut self, tag: &str, rest: &str) -> Option<()> {
         let refused = self.server.state().refuse_fetch;
         if let Some(words) = refused {
-            self.say(&format!("{tag} {words}")).await;
-            return Some(());
+            return self.answer(tag, words).await;
         }
         let (set, items) = rest.split_once(' ')?;
         let mut out = Vec::new();
@@ -386,13 +397,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
             self.line().await;
             return None;
         }
-        let answer = if refused {
-            "NO Internal error"
-        } else {
-            "OK done"
-        };
-        self.say(&format!("{tag} {answer}")).await;
-        Some(())
+        let refusal = self.server.state().refusal;
+        let answer = if refused { refusal } else { "OK done" };
+        self.answer(tag, answer).await
     }
 
     async fn idle(&mut self, tag: &str) -> Option<()> {

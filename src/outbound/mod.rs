@@ -47,6 +47,8 @@ mod testing;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_catalogue;
+#[cfg(test)]
 mod tests_end;
 #[cfg(test)]
 mod tests_said;

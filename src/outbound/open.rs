@@ -84,10 +84,13 @@ pub(super) async fn open(account: &Account, parts: &Parts) -> Result<Open, SendE
         Authentication::Modern { provider, .. } => {
             let token = parts.keeper.access_token(*provider).await?;
             match with_token(account, parts, &token).await {
-                Err(SmtpError::AuthenticationRefused { .. }) => {
+                Err(error) if error.is_token_refused() => {
                     // Perhaps only this token is bad: once more with a fresh one.
                     parts.keeper.refused(*provider, token.version);
                     let fresh = parts.keeper.access_token(*provider).await?;
+                    if fresh.version == token.version {
+                        return Err(error.into());
+                    }
                     Ok(with_token(account, parts, &fresh).await?)
                 }
                 other => Ok(other?),

@@ -16,9 +16,9 @@ use crate::{
     blob::{self, Blobs},
     diagnosis::{LaneExit, LaneState, LaneStatus},
     model::{
-        Account, AccountKey, Authentication, Backfill, Backoff, EmailAddress, Lease, NewAccount,
-        NodeId, OutboxId, RawMail, RecipientKind, Server as Host, Service, SystemClock, Timestamp,
-        TlsMode,
+        Account, AccountKey, Authentication, Backfill, Backoff, CloudProviderId, CloudService,
+        EmailAddress, Lease, NewAccount, NewCloudProvider, NewTokens, NodeId, OutboxId, RawMail,
+        RecipientKind, Server as Host, Service, SystemClock, Timestamp, TlsMode,
     },
     net::{self, testing::Authority},
     oauth::OauthClient,
@@ -95,6 +95,20 @@ impl World {
         tls: TlsMode,
         change: impl FnOnce(&mut Settings),
     ) -> Self {
+        let password = Authentication::Password {
+            user: "supp".into(),
+            password: "hunter2".into(),
+        };
+        Self::logging_in(server, tls, change, Some(password)).await
+    }
+
+    /// The account logs in so; without a word by an access token that is good for an hour.
+    pub(super) async fn logging_in(
+        server: Server,
+        tls: TlsMode,
+        change: impl FnOnce(&mut Settings),
+        authentication: Option<Authentication>,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut tasks = JoinSet::new();
         let path = folder.path();
@@ -148,7 +162,7 @@ impl World {
             transcripts,
             settings: lane_settings,
         };
-        let account = Arc::new(add_account(&parts, port, tls).await);
+        let account = Arc::new(add_account(&parts, port, tls, authentication).await);
         Self {
             server,
             account,
@@ -295,8 +309,43 @@ impl World {
     }
 }
 
-async fn add_account(parts: &Parts, port: u16, tls: TlsMode) -> Account {
+/// A provider with a grant; nobody listens at its platform.
+async fn signed_in(parts: &Parts) -> CloudProviderId {
     let now = parts.clock.now();
+    let new = NewCloudProvider {
+        authority: Some("https://127.0.0.1:1".into()),
+        ..NewCloudProvider::new("Cloud", CloudService::MicrosoftAzure, "app")
+    };
+    let provider = parts.store.provider_add(&new, now).await.unwrap().id;
+    let tokens = NewTokens {
+        access_token: "good".into(),
+        access_expires_at: now.plus(Duration::from_secs(3600)),
+        refresh_token: Some("refresh".into()),
+        scopes: None,
+        signed_in_as: None,
+        tenant_id: None,
+        object_id: None,
+    };
+    let adopted = parts.store.grant_adopt(provider, &tokens, now);
+    adopted.await.unwrap();
+    provider
+}
+
+async fn add_account(
+    parts: &Parts,
+    port: u16,
+    tls: TlsMode,
+    authentication: Option<Authentication>,
+) -> Account {
+    let now = parts.clock.now();
+    let authentication = match authentication {
+        Some(authentication) => authentication,
+        None => Authentication::Modern {
+            provider: signed_in(parts).await,
+            user: "supp@x.test".into(),
+            delegate: None,
+        },
+    };
     let list = parts.store.list_add("Support", now).await.unwrap();
     let new = NewAccount {
         name: "Support".into(),
@@ -304,10 +353,7 @@ async fn add_account(parts: &Parts, port: u16, tls: TlsMode) -> Account {
         address: EmailAddress::parse("supp@x.test").unwrap(),
         list: list.id,
         service: Service::Custom,
-        authentication: Authentication::Password {
-            user: "supp".into(),
-            password: "hunter2".into(),
-        },
+        authentication,
         imap: Host::new("localhost", 1, TlsMode::Tls),
         smtp: Host::new("localhost", port, tls),
         proxy: crate::model::ProxyChoice::Process,

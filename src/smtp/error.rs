@@ -194,6 +194,12 @@ impl SmtpError {
         }
     }
 
+    /// A server refused the access token it was shown, for whatever lasting reason: a fresh one may help.
+    pub fn is_token_refused(&self) -> bool {
+        matches!(self, Self::AuthenticationRefused { .. })
+            && self.class() == FailureClass::OperatorMustAct
+    }
+
     /// Who acts next.
     pub fn class(&self) -> FailureClass {
         match self {

@@ -79,6 +79,8 @@ pub use waits::Waits;
 #[cfg(test)]
 mod bench;
 #[cfg(test)]
+mod catalogue_tests;
+#[cfg(test)]
 mod credential_tests;
 #[cfg(test)]
 mod device_tests;

@@ -174,7 +174,10 @@ const LOSES: &str = "token.after_answer";
 
 /// Starts the daemon anew so that its next refresh kills it there.
 async fn kill_at(daemon: &mut Daemon, point: &str) {
-    daemon.kill();
+    // In order: a kill could meet a refresh at any point, and this one is about one of them.
+    if !daemon.has_ended() {
+        daemon.stop().await;
+    }
     daemon.environment = vec![(
         "MOTION_EMAIL_FAIL_POINT".to_owned(),
         format!("{point}=kill@1"),

@@ -126,6 +126,6 @@ fn value(name: &str, context: &Context) -> String {
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-mod tests_entra;
+pub(crate) mod tests_entra;
 #[cfg(test)]
-mod tests_mail;
+pub(crate) mod tests_mail;

@@ -24,7 +24,8 @@ type Word = (
     Action,
     &'static str,
 );
-type Literal = (
+/// OAuth error and description; then code, who acts, a part of the next step.
+pub(crate) type Literal = (
     &'static str,
     &'static str,
     &'static str,
@@ -33,7 +34,7 @@ type Literal = (
 );
 
 #[rustfmt::skip]
-const NUMBERS: &[Literal] = &[
+pub(crate) const NUMBERS: &[Literal] = &[
     ("invalid_client", "AADSTS7000222: The provided client secret keys for app '11111111-2222-3333-4444-555555555555' are expired. Visit the Azure portal to create new keys for your app: https://aka.ms/NewClientSecret, or consider using certificate credentials for added security: https://aka.ms/certCreds.", "oauth_client_secret_expired", Administrator, "Update Client Secret"),
     ("invalid_client", "AADSTS7000215: Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the client secret ID, for a secret added to app '1'.", "oauth_client_secret_refused", Administrator, "not its Secret ID"),
     ("invalid_client", "AADSTS7000218: The request body must contain the following parameter: 'client_assertion' or 'client_secret'.", "oauth_client_secret_missing", Administrator, "Certificates & secrets"),

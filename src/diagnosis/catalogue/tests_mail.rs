@@ -24,8 +24,8 @@ type Answer = (
 );
 
 /// How the account logs in.
-#[derive(Clone, Copy, PartialEq)]
-enum By {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum By {
     Token,
     Password,
 }
@@ -61,8 +61,9 @@ fn check(failure: Failure, by: By, literal: &str, code: &str, action: Action, ne
     assert!(said.why.contains(words.trim()), "{literal}: {}", said.why);
 }
 
+/// When, how the account logs in, what the server says; then code, who acts, a part of the next step.
 #[rustfmt::skip]
-const IMAP: &[(Step, By, &str, &str, Action, &str)] = &[
+pub(crate) const IMAP: &[(Step, By, &str, &str, Action, &str)] = &[
     // Exchange Online.
     (Step::Login, By::Token, "A01 NO AUTHENTICATE failed.", "imap_token_refused", Administrator, "Set-CASMailbox -Identity anna@contoso.example -ImapEnabled $true"),
     (Step::Login, By::Password, "A01 NO AUTHENTICATE failed.", "imap_password_refused", Administrator, "app password"),
@@ -194,8 +195,9 @@ fn authenticated_but_not_connected_names_all_checks_in_their_order() {
     }
 }
 
+/// The same for a submission server, with what its reply is about before the code.
 #[rustfmt::skip]
-const SMTP: &[(Verb, By, &str, Concern, &str, Action, &str)] = &[
+pub(crate) const SMTP: &[(Verb, By, &str, Concern, &str, Action, &str)] = &[
     // Exchange Online: the login.
     (Verb::Auth, By::Token, "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Tenant. Visit https://aka.ms/smtp_auth_disabled for more information.", Concern::Account, "smtp_auth_disabled", Administrator, "Set-TransportConfig -SmtpClientAuthenticationDisabled $false"),
     (Verb::Auth, By::Token, "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Mailbox. Visit https://aka.ms/smtp_auth_disabled for more information.", Concern::Account, "smtp_auth_disabled", Administrator, "Set-CASMailbox -Identity anna@contoso.example -SmtpClientAuthenticationDisabled $false"),
