@@ -84,7 +84,7 @@ impl Bench {
     pub(super) async fn new(platform: Platform) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (store, writer) = Store::open(&StoreSettings {
-            patience: Duration::from_millis(300),
+            patience: Duration::from_millis(1500),
             ..crate::store::testing::settings(dir.path())
         })
         .await

@@ -115,7 +115,7 @@ async fn every_number_of_entra_leaves_the_grant_where_it_belongs_until_it_is_sai
     // Side by side: each waits most of its time.
     stream::iter(NUMBERS)
         .map(ends_where_its_class_says)
-        .buffer_unordered(8)
+        .buffer_unordered(4)
         .collect::<()>()
         .await;
 }
