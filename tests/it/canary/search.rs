@@ -218,7 +218,7 @@ pub async fn search(
     let (combined, errors) = (daemon.combined_log(), daemon.error_log());
     assert!(combined.contains("level=TRACE"), "the log is at TRACE");
     assert!(
-        combined.contains("and that is not liked"),
+        combined.contains(": you sent "),
         "a refusal that repeats what it was sent is in the log"
     );
     for (place, text) in [("the combined log", &combined), ("the error log", &errors)] {
