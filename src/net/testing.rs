@@ -29,6 +29,7 @@ pub(crate) struct Issued {
     identity: native_tls::Identity,
     pub(crate) fingerprint: Fingerprint,
     pub(crate) pem: String,
+    pub(crate) key_pem: String,
 }
 
 fn key() -> PKey<Private> {
@@ -93,15 +94,15 @@ impl Authority {
         builder.sign(&self.key, MessageDigest::sha256()).unwrap();
         let certificate = builder.build();
         let pem = certificate.to_pem().unwrap();
-        let identity =
-            native_tls::Identity::from_pkcs8(&pem, &key.private_key_to_pem_pkcs8().unwrap())
-                .unwrap();
+        let key = key.private_key_to_pem_pkcs8().unwrap();
+        let identity = native_tls::Identity::from_pkcs8(&pem, &key).unwrap();
         // By OpenSSL's own means, not by ours.
         let digest = certificate.digest(MessageDigest::sha256()).unwrap();
         Issued {
             identity,
             fingerprint: Fingerprint::new(digest.as_ref().try_into().unwrap()),
             pem: String::from_utf8(pem).unwrap(),
+            key_pem: String::from_utf8(key).unwrap(),
         }
     }
 }
@@ -111,16 +112,6 @@ impl Issued {
         native_tls::TlsAcceptor::new(self.identity.clone())
             .unwrap()
             .into()
-    }
-}
-
-impl Issued {
-    /// A server that speaks nothing newer than TLS 1.1.
-    pub(crate) fn old_acceptor(&self) -> Option<async_native_tls::TlsAcceptor> {
-        let mut builder = native_tls::TlsAcceptor::builder(self.identity.clone());
-        builder.min_protocol_version(Some(native_tls::Protocol::Tlsv10));
-        builder.max_protocol_version(Some(native_tls::Protocol::Tlsv11));
-        Some(builder.build().ok()?.into())
     }
 }
 

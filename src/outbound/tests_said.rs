@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use base64::{Engine, engine::general_purpose::STANDARD};
+
 use super::testing::{MESSAGE, World};
 use crate::{
     diagnosis::LaneState::{self, Parked, Waiting},
@@ -286,4 +288,72 @@ async fn what_is_about_one_message_or_recipient_stops_no_other() {
         );
         lane.stopped().await;
     }
+}
+
+/// The line that carries the access token begins so: `user=`.
+const TOKEN: &str = "dXNlcj";
+
+async fn by_token(server: Server) -> World {
+    let quick = |settings: &mut super::Settings| {
+        settings.backoff.first = Duration::from_millis(100);
+        settings.parked_retry = Duration::from_millis(400);
+    };
+    World::logging_in(server, TlsMode::Tls, quick, None).await
+}
+
+/// Bad input 64.
+#[tokio::test]
+async fn a_json_challenge_is_answered_with_an_empty_line_and_classified_by_what_follows() {
+    let json = r#"{"status":"400","schemes":"Bearer","scope":"https://mail.google.com/"}"#;
+    let challenge: &'static str = format!("334 {}\r\n", STANDARD.encode(json)).leak();
+    for (refusal, expected, code) in [
+        (
+            "454 4.7.0 Too many login attempts, please try again later.\r\n",
+            Waiting,
+            "smtp_too_many_logins",
+        ),
+        (
+            "535 5.7.8 Username and Password not accepted.\r\n",
+            Parked,
+            "smtp_sign_in_refused",
+        ),
+        (
+            "535 5.7.3 Authentication unsuccessful\r\n",
+            Parked,
+            "smtp_token_refused",
+        ),
+    ] {
+        let world = by_token(Server::new(move |step| match step {
+            "" => Some(Act::Say(refusal)),
+            _ => step.starts_with(TOKEN).then_some(Act::Say(challenge)),
+        }))
+        .await;
+        let id = world.queue(&["a@y.test"]).await;
+        let mut lane = world.run().await;
+        let diagnosis = lane.until(expected).await.diagnosis.unwrap();
+        assert_eq!(diagnosis.code, code, "{refusal}");
+        if expected == Parked {
+            let why = &diagnosis.why;
+            assert!(why.contains("mail.google.com"), "{refusal}: {why}");
+        }
+        assert!(world.server.seen().commands.iter().any(String::is_empty));
+        world.server.obey(|_| None);
+        world.until(id, &["sent"]).await;
+        lane.stopped().await;
+    }
+}
+
+/// Bad input 64.
+#[tokio::test]
+async fn a_challenge_of_a_mebibyte_is_bounded_and_passing_trouble() {
+    let challenge: &'static str = format!("334 {}\r\n", "QUJD".repeat(256 * 1024)).leak();
+    let world = by_token(on(TOKEN, challenge)).await;
+    let id = world.queue(&["a@y.test"]).await;
+    let mut lane = world.run().await;
+    let diagnosis = lane.until(Waiting).await.diagnosis.unwrap();
+    assert_eq!(diagnosis.action, Action::Retry, "{diagnosis:?}");
+    assert!(diagnosis.why.len() < 1000, "{}", diagnosis.why.len());
+    world.server.obey(|_| None);
+    world.until(id, &["sent"]).await;
+    lane.stopped().await;
 }

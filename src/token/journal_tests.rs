@@ -86,7 +86,7 @@ impl Bench {
 
 #[tokio::test]
 async fn an_answer_that_was_journalled_and_not_committed_is_used_and_the_platform_not_asked() {
-    // reliability matrix row 47: killed between the journal and the commit; no grace is needed.
+    // Fault 47: killed between the journal and the commit; no grace is needed.
     let strict = Platform::start(|_, _| Reply::refusal("invalid_grant", &[70000])).await;
     let bench = Bench::signed_in(strict, -1).await;
     bench.left_refreshing("a").await;

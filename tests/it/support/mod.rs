@@ -4,6 +4,7 @@
 pub mod api;
 pub mod cutting_proxy;
 pub mod daemon;
+pub mod dns;
 pub mod identity_platform;
 pub mod lab;
 pub mod mail;
