@@ -351,19 +351,16 @@ async fn a_full_disk_under_the_token_journal_costs_no_grant() {
         }
     })
     .await;
-    daemon.kill();
+    // In order: a kill could meet a refresh whose answer nobody has yet.
+    daemon.stop().await;
     let journal = journal.display();
-    daemon.wrapper = ["unshare", "--mount", "sh", "-c"]
-        .map(str::to_owned)
-        .into_iter()
-        .chain([
-            format!(
-                "mount -t tmpfs -o size=8k,mode=700 none {journal} && : > {journal}/{provider} \
-                 && ! head -c 64k /dev/zero 2>/dev/null > {journal}/filler && exec \"$@\""
-            ),
-            "sh".to_owned(),
-        ])
-        .collect();
+    daemon.in_namespace(
+        "--mount",
+        &format!(
+            "mount -t tmpfs -o size=8k,mode=700 none {journal} && : > {journal}/{provider} \
+             && ! head -c 64k /dev/zero 2>/dev/null > {journal}/filler"
+        ),
+    );
     daemon.launch().await;
     let refreshes = platform.refreshes();
     eventually(
@@ -447,7 +444,7 @@ async fn fifty_accounts_on_one_grant_are_served_by_one_refresh() {
     }
     daemon.sign_in(provider, &user).await;
     let (_, expires) = grant_of(&daemon, provider).await;
-    daemon.kill();
+    daemon.stop().await;
     daemon
         .lab
         .control(&format!("client?client={client}&secret={secret}&ttl=300"))
