@@ -7,6 +7,7 @@ use openssl::{
     hash::MessageDigest,
     nid::Nid,
     pkey::{PKey, Private},
+    ssl::{SslAcceptor, SslMethod, SslOptions, SslVersion},
     x509::{
         X509, X509Builder, X509NameBuilder,
         extension::{BasicConstraints, SubjectAlternativeName},
@@ -29,6 +30,7 @@ pub(crate) struct Issued {
     identity: native_tls::Identity,
     pub(crate) fingerprint: Fingerprint,
     pub(crate) pem: String,
+    key: PKey<Private>,
 }
 
 fn key() -> PKey<Private> {
@@ -102,6 +104,7 @@ impl Authority {
             identity,
             fingerprint: Fingerprint::new(digest.as_ref().try_into().unwrap()),
             pem: String::from_utf8(pem).unwrap(),
+            key,
         }
     }
 }
@@ -115,12 +118,21 @@ impl Issued {
 }
 
 impl Issued {
-    /// A server that speaks nothing newer than TLS 1.1.
-    pub(crate) fn old_acceptor(&self) -> Option<async_native_tls::TlsAcceptor> {
-        let mut builder = native_tls::TlsAcceptor::builder(self.identity.clone());
-        builder.min_protocol_version(Some(native_tls::Protocol::Tlsv10));
-        builder.max_protocol_version(Some(native_tls::Protocol::Tlsv11));
-        Some(builder.build().ok()?.into())
+    /// A server that speaks nothing newer than TLS 1.0, which OpenSSL allows only without its security levels.
+    pub(crate) fn old_acceptor(&self) -> SslAcceptor {
+        let mut builder = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server()).unwrap();
+        builder.clear_options(SslOptions::NO_TLSV1);
+        builder
+            .set_min_proto_version(Some(SslVersion::TLS1))
+            .unwrap();
+        builder
+            .set_max_proto_version(Some(SslVersion::TLS1))
+            .unwrap();
+        builder.set_cipher_list("ALL:@SECLEVEL=0").unwrap();
+        let certificate = X509::from_pem(self.pem.as_bytes()).unwrap();
+        builder.set_certificate(&certificate).unwrap();
+        builder.set_private_key(&self.key).unwrap();
+        builder.build()
     }
 }
 

@@ -1,4 +1,4 @@
-//! The client against hostile platforms (fault matrix row 46; bad inputs 62 and 63).
+//! The client against hostile platforms (faults 45 and 46; bad inputs 62 and 63).
 
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ async fn nonsense(reply: Reply, expected: &str) {
 
 #[tokio::test]
 async fn throttling_and_ill_servers_are_told_apart_from_refusals() {
-    // Fault matrix row 46: 500, 429, an HTML page.
+    // Fault 46: 500, 429, an HTML page.
     let check = async |reply: Reply, class: FailureClass| {
         let error = refresh_against(reply).await.unwrap_err();
         assert_eq!(error.class(), class, "{error:?}");
@@ -95,7 +95,7 @@ async fn throttling_and_ill_servers_are_told_apart_from_refusals() {
 
 #[tokio::test]
 async fn answers_that_are_no_token_answers_are_refused_and_none_of_their_text_is_kept() {
-    // Bad input 62; fault matrix row 46: an HTML page, a body of 10 MiB.
+    // Bad input 62; fault 46: an HTML page, a body of 10 MiB.
     let html = b"<html>canary</html>";
     nonsense(Reply::raw(200, "text/html", html), "Content-Type").await;
     nonsense(Reply::raw(200, "application/json", html), "not the JSON").await;
@@ -129,7 +129,7 @@ async fn answers_that_are_no_token_answers_are_refused_and_none_of_their_text_is
 
 #[tokio::test]
 async fn an_answer_without_a_refresh_token_leaves_the_old_one() {
-    // Bad input 62; fault matrix row 46: a missing refresh_token.
+    // Bad input 62; fault 46: a missing refresh_token.
     for body in [
         json!({"access_token": "at-1"}),
         json!({"access_token": "at-1", "refresh_token": null}),
@@ -144,7 +144,7 @@ async fn an_answer_without_a_refresh_token_leaves_the_old_one() {
 
 #[tokio::test]
 async fn a_lifetime_that_cannot_be_true_is_clamped_and_loses_no_token() {
-    // Bad input 62; fault matrix row 46: expires_in 0, -1, 10^12.
+    // Bad input 62; fault 46: expires_in 0, -1, 10^12.
     let check = async |expires_in: Value, seconds: u64| {
         let body =
             json!({"access_token": "at-1", "refresh_token": "rt-1", "expires_in": expires_in});
@@ -207,7 +207,7 @@ async fn every_failure(client: &OauthClient, provider: &NewCloudProvider) -> Vec
 
 #[tokio::test]
 async fn no_request_of_any_kind_follows_a_redirect() {
-    // Bad input 63; fault matrix row 46: to another host, in clear text, to a private address.
+    // Bad input 63; fault 46: to another host, in clear text, to a private address.
     let elsewhere = Platform::start(|_, _| Reply::tokens("stolen", None)).await;
     let here = elsewhere.authority();
     let targets = [
@@ -280,7 +280,7 @@ async fn a_redirect_from_tls_to_clear_text_takes_no_secret_along() {
 
 #[tokio::test]
 async fn an_endpoint_that_hangs_costs_only_the_timeout() {
-    // Fault matrix row 46: a delay of 60 s is longer than we wait.
+    // Fault 46: a delay of 60 s is longer than we wait.
     assert!(Settings::default().timeout < Duration::from_secs(60));
     let (_never, gate) = watch::channel(false);
     let platform = Platform::start(move |_, _| Reply::tokens("a", None).behind(gate.clone())).await;
@@ -302,7 +302,7 @@ async fn an_endpoint_that_hangs_costs_only_the_timeout() {
 
 #[tokio::test]
 async fn an_answer_that_stops_half_way_costs_only_the_timeout() {
-    // Fault matrix row 46.
+    // Fault 46.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let mut server = JoinSet::new();
@@ -330,4 +330,54 @@ async fn an_answer_that_stops_half_way_costs_only_the_timeout() {
         );
         assert!(!format!("{error:?}").contains("canary"));
     }
+}
+
+#[tokio::test]
+async fn an_answer_that_ends_without_a_close_notify_is_not_taken_for_complete() {
+    // Fault 45: truncated is not complete.
+    let authority = testing::Authority::new("ours");
+    let root = native_tls::Certificate::from_pem(authority.pem.as_bytes()).unwrap();
+    let acceptor = authority.issue("localhost", 1).acceptor();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let whole = r#"{"access_token": "canary", "refresh_token": "canary"}"#;
+    let cut = &whole[..whole.len() - 5];
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n";
+    // Cut before the length that was said, before the last chunk, and with nothing said about its length.
+    let answers = [
+        format!("{head}content-length: 90\r\n\r\n{whole}"),
+        format!(
+            "{head}transfer-encoding: chunked\r\n\r\n{:x}\r\n{whole}\r\n",
+            whole.len()
+        ),
+        format!("{head}connection: close\r\n\r\n{cut}"),
+    ];
+    let asked = answers.len();
+    let mut server = JoinSet::new();
+    server.spawn(async move {
+        for answer in answers {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut stream = acceptor.accept(stream).await.unwrap();
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request).await;
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            stream.flush().await.unwrap();
+            // Dropped: the socket is closed, and TLS is told nothing.
+        }
+    });
+    let mut provider = Platform::start(|_, _| Reply::tokens("a", None))
+        .await
+        .provider("p");
+    provider.authority = Some(format!("https://localhost:{port}"));
+    let client = OauthClient::new(&[root], &Settings::default()).unwrap();
+    for _ in 0..asked {
+        let refreshed = client
+            .refresh(&provider, Credential::None, &secret("rt"))
+            .await;
+        let error = refreshed.unwrap_err();
+        assert_eq!(error.class(), FailureClass::RetryLater, "{error:?}");
+        assert!(!error.needs_sign_in());
+        assert!(!format!("{error:?}{error}").contains("canary"), "{error:?}");
+    }
+    server.join_all().await;
 }

@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn lifetimes_are_read_in_any_shape_and_clamped() {
-        // reliability matrix row 46 and bad input 62.
+        // Fault 46 and bad input 62.
         let check = |expires_in: Value, seconds: u64| {
             let answer: TokenAnswer =
                 serde_json::from_value(json!({"access_token": "a", "expires_in": expires_in}))

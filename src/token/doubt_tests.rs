@@ -1,4 +1,4 @@
-//! Refusals that leave doubt, and answers that were lost (reliability matrix rows 47, 49).
+//! Refusals that leave doubt, and answers that were lost (faults 47 and 49).
 
 use std::time::Duration;
 
@@ -72,7 +72,7 @@ async fn a_platform_that_changes_its_mind_costs_no_sign_in() {
 
 #[tokio::test]
 async fn an_answer_lost_on_the_line_is_asked_for_again_within_the_grace_of_the_platform() {
-    // reliability matrix row 47 with a platform that takes a replaced token once more.
+    // Fault 47 with a platform that takes a replaced token once more.
     let platform = Platform::start(|request, number| {
         assert_eq!(request.form["refresh_token"], "rt-0");
         match number {

@@ -1,4 +1,4 @@
-//! Many grants at one platform, and many who ask (reliability matrix rows 46, 48, 50).
+//! Many grants at one platform, and many who ask (faults 46, 48 and 50).
 
 use std::time::Duration;
 
@@ -97,7 +97,7 @@ async fn requests_of_many_grants_begin_no_closer_together_than_the_platform_is_p
 
 #[tokio::test]
 async fn one_grants_slow_down_delays_refreshes_that_can_wait_and_no_account_without_a_token() {
-    // reliability matrix row 46; I6.
+    // Fault 46; I6.
     let platform = Platform::start(|request, _| match &*request.form["refresh_token"] {
         "rt-loud" => Reply::json(429, &json!({})).header("Retry-After", "3600"),
         _ => generous(request),
@@ -183,7 +183,7 @@ async fn a_platform_that_answers_nobody_gets_probes_only_and_everybody_is_well_w
 
 #[tokio::test]
 async fn a_clock_that_jumps_costs_each_grant_one_refresh_and_no_account_its_token() {
-    // reliability matrix row 50.
+    // Fault 50.
     let platform = Platform::start(|r, _| generous(r)).await;
     let mut bench = Bench::new(platform).await;
     bench.settings.limits.spacing = Duration::from_millis(1);
@@ -221,7 +221,7 @@ async fn a_clock_that_jumps_costs_each_grant_one_refresh_and_no_account_its_toke
 
 #[tokio::test]
 async fn another_nodes_refresh_is_left_alone_until_it_must_be_over() {
-    // reliability matrix row 48, two nodes.
+    // Fault 48, two nodes.
     let platform = Platform::start(|r, _| generous(r)).await;
     let mut bench = Bench::signed_in(platform, -1).await;
     bench.settings.settle = Duration::from_millis(1500);

@@ -1,5 +1,5 @@
-//! The token journal under a keeper: what an earlier run left there, good and bad (bad input 67, reliability
-//! matrix row 47).
+//! The token journal under a keeper: what an earlier run left there, good and bad (bad input 67,
+//! fault 47).
 
 use std::{fs, io::Write as _, os::unix::fs::MetadataExt as _, path::PathBuf, time::Duration};
 
@@ -93,7 +93,7 @@ impl Bench {
 
 #[tokio::test]
 async fn an_answer_that_was_journalled_and_not_committed_is_used_and_the_platform_not_asked() {
-    // reliability matrix row 47: killed between the journal and the commit; no grace is needed.
+    // Fault 47: killed between the journal and the commit; no grace is needed.
     let strict = Platform::start(|_, _| Reply::refusal("invalid_grant", &[70000])).await;
     let bench = Bench::signed_in(strict, -1).await;
     bench.left_refreshing("a").await;

@@ -1,4 +1,4 @@
-//! The keeper against a scripted platform and a real store (reliability matrix rows 48, 50).
+//! The keeper against a scripted platform and a real store (faults 48 and 50).
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::{
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_callers_who_need_a_token_cause_one_request() {
-    // reliability matrix row 48.
+    // Fault 48.
     let (gate, platform) = gated().await;
     let bench = Bench::signed_in(platform, -1).await;
     let keeper = bench.keeper();
@@ -199,7 +199,7 @@ async fn the_end_waits_for_the_answer_in_flight_and_records_it() {
 
 #[tokio::test]
 async fn a_clock_set_back_or_forward_costs_one_refresh() {
-    // reliability matrix row 50.
+    // Fault 50.
     let bench = Bench::signed_in(Platform::start(rotating()).await, 3600).await;
     let keeper = bench.keeper();
     let stop = CancellationToken::new();

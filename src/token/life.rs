@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_lifetime_that_cannot_be_meant_becomes_a_minute() {
-        // reliability matrix row 46: `expires_in` 0 and −1 (clamped to 0 on the wire).
+        // Fault 46: `expires_in` 0 and −1 (clamped to 0 on the wire).
         for nonsense in [Duration::ZERO, Duration::from_millis(999)] {
             let life = Life::given(at(0), nonsense, 0.5);
             assert_eq!(life.expires, at(60));

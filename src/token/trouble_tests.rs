@@ -1,5 +1,5 @@
-//! The keeper when the platform, the process or an administrator is in trouble (reliability matrix rows
-//! 46, 47, 49), against a scripted platform and a real store.
+//! The keeper when the platform, the process or an administrator is in trouble (faults 46, 47 and
+//! 49), against a scripted platform and a real store.
 
 use std::{sync::Arc, time::Duration};
 
@@ -60,7 +60,7 @@ async fn a_refresh_interrupted_by_a_crash_is_done_again_at_once() {
 
 #[tokio::test]
 async fn a_rotation_lost_in_a_crash_asks_for_a_new_sign_in_and_says_why() {
-    // reliability matrix row 47 with a platform that gives no grace.
+    // Fault 47 with a platform that gives no grace.
     let platform = Platform::start(|_, _| Reply::refusal("invalid_grant", &[])).await;
     let bench = Bench::signed_in(platform, -1).await;
     interrupted(&bench).await;
@@ -77,7 +77,7 @@ async fn a_rotation_lost_in_a_crash_asks_for_a_new_sign_in_and_says_why() {
 
 #[tokio::test]
 async fn a_dead_grant_is_asked_for_once_and_not_again_before_a_person_signs_in() {
-    // reliability matrix row 49.
+    // Fault 49.
     let platform = Platform::start(|request, _| {
         if request.form["refresh_token"] == "rt-new" {
             Reply::tokens("at-newer", None)
@@ -231,7 +231,7 @@ async fn a_wrong_client_secret_keeps_the_grant_and_is_cured_by_editing_the_provi
 
 #[tokio::test]
 async fn answers_that_are_nonsense_lose_no_refresh_token() {
-    // reliability matrix row 46, bad input 62.
+    // Fault 46, bad input 62.
     let long = "a".repeat(1 << 20);
     let replies = Arc::new([
         Reply::raw(200, "text/html", b"<html>"),

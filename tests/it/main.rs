@@ -21,6 +21,7 @@ mod doctor;
 mod faults;
 mod imap;
 mod kills;
+mod names;
 mod oauth;
 mod operator;
 mod packaging;

@@ -7,6 +7,7 @@ pub mod daemon;
 pub mod identity_platform;
 pub mod lab;
 pub mod mail;
+pub mod name_server;
 pub mod proxy;
 pub mod tcp_gate;
 pub mod wait;
