@@ -4,7 +4,7 @@
 //! the second time. Actions: `kill` (SIGKILL), `panic`, `block` (the thread never goes on).
 
 /// All names, so that a test can walk them.
-pub const FAIL_POINTS: [&str; 13] = [
+pub const FAIL_POINTS: [&str; 16] = [
     "store.before_commit",
     "store.after_commit",
     "inbound.after_fetch",
@@ -13,10 +13,13 @@ pub const FAIL_POINTS: [&str; 13] = [
     "outbound.before_dot_commit",
     "outbound.before_dot",
     "outbound.after_dot",
+    "token.before_begin",
     "token.before_request",
     "token.after_answer",
+    "token.in_journal",
     "token.after_journal",
     "token.after_commit",
+    "token.after_drop",
     "supervisor.tick",
 ];
 

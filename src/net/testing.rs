@@ -7,7 +7,6 @@ use openssl::{
     hash::MessageDigest,
     nid::Nid,
     pkey::{PKey, Private},
-    ssl::{SslAcceptor, SslMethod, SslOptions, SslVersion},
     x509::{
         X509, X509Builder, X509NameBuilder,
         extension::{BasicConstraints, SubjectAlternativeName},
@@ -30,7 +29,6 @@ pub(crate) struct Issued {
     identity: native_tls::Identity,
     pub(crate) fingerprint: Fingerprint,
     pub(crate) pem: String,
-    key: PKey<Private>,
 }
 
 fn key() -> PKey<Private> {
@@ -95,16 +93,14 @@ impl Authority {
         builder.sign(&self.key, MessageDigest::sha256()).unwrap();
         let certificate = builder.build();
         let pem = certificate.to_pem().unwrap();
-        let identity =
-            native_tls::Identity::from_pkcs8(&pem, &key.private_key_to_pem_pkcs8().unwrap())
-                .unwrap();
+        let key = key.private_key_to_pem_pkcs8().unwrap();
+        let identity = native_tls::Identity::from_pkcs8(&pem, &key).unwrap();
         // By OpenSSL's own means, not by ours.
         let digest = certificate.digest(MessageDigest::sha256()).unwrap();
         Issued {
             identity,
             fingerprint: Fingerprint::new(digest.as_ref().try_into().unwrap()),
             pem: String::from_utf8(pem).unwrap(),
-            key,
         }
     }
 }
@@ -114,25 +110,6 @@ impl Issued {
         native_tls::TlsAcceptor::new(self.identity.clone())
             .unwrap()
             .into()
-    }
-}
-
-impl Issued {
-    /// A server that speaks nothing newer than TLS 1.0, which OpenSSL allows only without its security levels.
-    pub(crate) fn old_acceptor(&self) -> SslAcceptor {
-        let mut builder = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server()).unwrap();
-        builder.clear_options(SslOptions::NO_TLSV1);
-        builder
-            .set_min_proto_version(Some(SslVersion::TLS1))
-            .unwrap();
-        builder
-            .set_max_proto_version(Some(SslVersion::TLS1))
-            .unwrap();
-        builder.set_cipher_list("ALL:@SECLEVEL=0").unwrap();
-        let certificate = X509::from_pem(self.pem.as_bytes()).unwrap();
-        builder.set_certificate(&certificate).unwrap();
-        builder.set_private_key(&self.key).unwrap();
-        builder.build()
     }
 }
 

@@ -1,4 +1,4 @@
-//! The client against hostile platforms (faults 45 and 46; bad inputs 62 and 63).
+//! The client against hostile platforms (fault 46; bad inputs 62 and 63).
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Refusals that leave doubt, and answers that were lost (faults 47 and 49).
+//! Refusals that leave doubt, and answers that were lost (faults 47, 49).
 
 use std::time::Duration;
 

@@ -25,7 +25,8 @@ pub enum TokenError {
     /// The database did not answer; nothing was asked of the platform.
     #[error("the grant cannot be read or written")]
     Store(#[source] StoreError),
-    /// A refresh is under way and takes long; typically its answer waits for the database (I3).
+    /// A refresh is under way and takes long; typically its answer waits for the database (I3), or what an
+    /// earlier run left for the token journal's disk.
     #[error("a refresh is still under way")]
     Pending,
     /// Another node refreshes this grant.

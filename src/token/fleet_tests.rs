@@ -1,13 +1,13 @@
-//! Many grants at one platform, and many who ask (faults 46, 48 and 50).
+//! Many grants at one platform, and many who ask (faults 46, 48, 50).
 
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::timeout};
 
 use super::{
     TokenError,
-    bench::{Bench, Running, eventually, generous, secret, word},
+    bench::{Bench, Running, eventually, gated, generous, secret, word},
 };
 use crate::{
     model::{Clock, CloudProviderId, GrantState, NewTokens, Timestamp},
@@ -217,6 +217,48 @@ async fn a_clock_that_jumps_costs_each_grant_one_refresh_and_no_account_its_toke
     }
     running.end().await;
     assert_eq!(bench.platform.posts(), 40);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_tasks_on_three_nodes_that_need_one_grants_token_cost_one_request() {
+    // Fault 48.
+    let (gate, platform) = gated().await;
+    let mut bench = Bench::signed_in(platform, -1).await;
+    let nodes = ["a", "b", "c"].map(|name| {
+        bench.settings.home = name.to_owned();
+        bench.settings.journal = Some(bench.dir.path().join(name));
+        Running::start(&bench)
+    });
+    let mut lanes = JoinSet::new();
+    for number in 0..200 {
+        let (keeper, provider) = (nodes[number % 3].keeper.clone(), bench.provider);
+        lanes.spawn(async move {
+            let mut changes = keeper.changes();
+            let token = loop {
+                match keeper.access_token(provider).await {
+                    Ok(token) => break token,
+                    // The other node's answer is on its way, and its coming is told.
+                    Err(TokenError::Elsewhere | TokenError::Pending) => {
+                        let told = timeout(Duration::from_secs(1), changes.changed());
+                        let _ = told.await;
+                    }
+                    Err(error) => panic!("{error:?}"),
+                }
+            };
+            (word(&token).to_owned(), token.version)
+        });
+    }
+    bench.platform.reached(1).await;
+    gate.send_replace(true);
+    for seen in lanes.join_all().await {
+        assert_eq!(seen, ("at-1".to_owned(), 2));
+    }
+    assert_eq!(bench.platform.posts(), 1);
+    assert_eq!(bench.refresh_token().await, "rt-1");
+    for node in nodes {
+        node.end().await;
+    }
+    assert_eq!(bench.platform.posts(), 1);
 }
 
 #[tokio::test]

@@ -9,8 +9,8 @@
 //!   token is no longer good; a grant that has no token to hand out is not held, since the limit may have been
 //!   that one grant's own, or its tenant's (I6).
 //! - *Circuit*: when request after request of several grants finds the platform unreachable or unwell, with no
-//!   answer between, only probes go out, one at a time and further and further apart, preferring a grant that
-//!   did not probe last; everybody else is told the last failure at once. Any answer closes it. One grant alone
+//!   answer between, only probes go out, one at a time and further and further apart, never sooner than the
+//!   platform asked for, preferring a grant that did not probe last; everybody else is told the last failure at once. Any answer closes it. One grant alone
 //!   never opens it: its own waits bound it already, and its trouble may be its own.
 
 use std::time::Duration;
@@ -37,17 +37,19 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            spacing: Duration::from_millis(100),
-            at_once: 16,
-            failures: 5,
-            probe: Backoff {
-                first: Duration::from_secs(5),
-                cap: Duration::from_secs(60),
-            },
-        }
+        USUAL
     }
 }
+
+const USUAL: Limits = Limits {
+    spacing: Duration::from_millis(100),
+    at_once: 16,
+    failures: 5,
+    probe: Backoff {
+        first: Duration::from_secs(5),
+        cap: Duration::from_secs(60),
+    },
+};
 
 /// Fewer grants than this prove nothing about the platform.
 const GRANTS: usize = 3;
@@ -179,15 +181,15 @@ impl Gate {
             Some(open) if !open.probing || open.last != Some(grant) => {}
             Some(open) => {
                 open.probing = false;
-                open.error = error;
                 open.probes = open.probes.saturating_add(1);
-                open.probe_at = now + limits.probe.delay(open.probes, 0.0);
+                open.probe_at = now + rest(limits, open.probes, &error);
+                open.error = error;
             }
             None if self.failures >= limits.failures && self.seen_by.len() >= GRANTS => {
                 self.open = Some(Open {
+                    probe_at: now + rest(limits, 1, &error),
                     error,
                     probes: 1,
-                    probe_at: now + limits.probe.delay(1, 0.0),
                     probing: false,
                     last: None,
                 });
@@ -211,19 +213,18 @@ impl Gate {
     }
 }
 
+/// How long a platform that gives nobody an answer is left alone before probe number `number`: it may have said.
+fn rest(limits: &Limits, number: u32, error: &OauthError) -> Duration {
+    let asked = match error.class() {
+        FailureClass::HoldFor(time) => time,
+        _ => Duration::ZERO,
+    };
+    limits.probe.delay(number, 0.0).max(asked)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    const LIMITS: Limits = Limits {
-        spacing: Duration::from_millis(100),
-        at_once: 16,
-        failures: 5,
-        probe: Backoff {
-            first: Duration::from_secs(5),
-            cap: Duration::from_secs(60),
-        },
-    };
+    use super::{USUAL as LIMITS, *};
 
     fn grant(id: i64) -> CloudProviderId {
         CloudProviderId::new(id)
@@ -323,6 +324,31 @@ mod tests {
             gate.turn(&LIMITS, grant(8), true, later),
             Turn::At(millis(later, 100))
         );
+    }
+
+    #[test]
+    fn a_platform_that_names_a_time_while_it_answers_nobody_gets_no_probe_before() {
+        let (mut gate, start) = (Gate::default(), Instant::now());
+        let busy = |seconds| {
+            Sign::Ill(OauthError::Unavailable {
+                status: 503,
+                retry_after: Some(Duration::from_secs(seconds)),
+            })
+        };
+        for number in 0..5 {
+            gate.ended(&LIMITS, grant(number), busy(90), start);
+        }
+        for (second, goes) in [(5, false), (89, false), (90, true)] {
+            let turn = gate.turn(&LIMITS, grant(7), true, millis(start, second * 1000));
+            assert_eq!(matches!(turn, Turn::At(_)), goes, "{second}: {turn:?}");
+        }
+        // A shorter time than its own wait shortens nothing.
+        let probed = millis(start, 90_000);
+        gate.ended(&LIMITS, grant(7), busy(1), probed);
+        for (second, goes) in [(9, false), (10, true)] {
+            let turn = gate.turn(&LIMITS, grant(8), true, millis(probed, second * 1000));
+            assert_eq!(matches!(turn, Turn::At(_)), goes, "{second}: {turn:?}");
+        }
     }
 
     #[test]

@@ -6,12 +6,20 @@
 //! write, and there is nothing to compact, since a grant has one refresh at a time and a record is worthless
 //! as soon as a newer refresh was committed as begun.
 //!
-//! What cannot be read is set aside, a bounded number of files of bounded size.
+//! What cannot be read is set aside, a bounded number of files of bounded size. A disk that does not answer
+//! holds up neither the commit nor more than a few threads: whatever it is asked is waited for so long only.
 
-use std::{io, path::PathBuf};
+use std::{
+    collections::HashSet,
+    io,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use tokio::{sync::Semaphore, time::timeout};
 use tracing::{error, warn};
 
 use super::{
@@ -25,7 +33,10 @@ use crate::{
 
 /// What the seal is bound to, beside the record's place.
 const KIND: &str = "token_journal";
-/// Why an answer is not in the journal. It goes to the database all the same.
+/// Threads that the journal's disk may hold at the same time.
+const THREADS: usize = 16;
+
+/// Why an answer is not in the journal (it goes to the database all the same), or the journal did not answer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum JournalError {
     #[error("the answer is too long for the token journal")]
@@ -34,6 +45,10 @@ pub(super) enum JournalError {
     Io(#[from] io::Error),
     #[error("the token journal's writer ended by a bug")]
     Lost,
+    #[error("the token journal's disk has not answered for {} s", .0.as_secs_f32())]
+    Slow(Duration),
+    #[error("an earlier write of this grant's token journal has not ended")]
+    Busy,
 }
 
 /// An answer that an earlier run received.
@@ -62,18 +77,41 @@ impl Contents {
 pub(super) struct Journal {
     dir: PathBuf,
     store: Store,
+    /// How long the disk is waited for.
+    patience: Duration,
+    threads: Arc<Semaphore>,
+    /// Grants whose file is being written, perhaps by a write that nobody waits for any more: a second one
+    /// beside it could be cut short by the first.
+    writing: Arc<Mutex<HashSet<CloudProviderId>>>,
+}
+
+/// Takes the grant's mark away when its write has ended, however it did.
+struct Writing(Arc<Mutex<HashSet<CloudProviderId>>>, CloudProviderId);
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        let mut writing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        writing.remove(&self.1);
+    }
 }
 
 impl Journal {
-    pub(super) fn new(dir: PathBuf, store: Store) -> Self {
-        Self { dir, store }
+    pub(super) fn new(dir: PathBuf, store: Store, patience: Duration) -> Self {
+        Self {
+            dir,
+            store,
+            patience,
+            threads: Arc::new(Semaphore::new(THREADS)),
+            writing: Arc::default(),
+        }
     }
 
     fn file(&self, provider: CloudProviderId) -> PathBuf {
         self.dir.join(provider.to_string())
     }
 
-    /// Writes the answer and syncs it. Whatever the file held before belongs to an older refresh.
+    /// Writes the answer and syncs it. Whatever the file held before belongs to an older refresh. Gives up
+    /// waiting after the journal's patience; the write itself may end later, and then holds a spent record.
     pub(super) async fn write(
         &self,
         provider: CloudProviderId,
@@ -90,27 +128,39 @@ impl Journal {
         };
         let bytes = record.encode().ok_or(JournalError::TooLong)?;
         let path = self.file(provider);
-        off_thread(move || files::write(&path, &bytes))
-            .await
-            .ok_or(JournalError::Lost)?
-            .map_err(JournalError::Io)
+        let writing = self.begin_writing(provider).ok_or(JournalError::Busy)?;
+        self.off_thread(move || {
+            let written = files::write(&path, &bytes);
+            drop(writing);
+            written
+        })
+        .await
     }
 
-    /// What the grant's file holds. Bounded, whatever lies there.
-    pub(super) async fn read(&self, provider: CloudProviderId) -> Contents {
+    fn begin_writing(&self, provider: CloudProviderId) -> Option<Writing> {
+        let mut writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        writing
+            .insert(provider)
+            .then(|| Writing(Arc::clone(&self.writing), provider))
+    }
+
+    /// What the grant's file holds. Bounded, whatever lies there. Nothing where it cannot be read.
+    ///
+    /// # Errors
+    /// [`JournalError::Slow`]: what it holds is not known.
+    pub(super) async fn read(&self, provider: CloudProviderId) -> Result<Contents, JournalError> {
         let path = self.file(provider);
-        let read = off_thread(move || files::read(&path)).await;
-        let bytes = match read {
-            Some(Ok(bytes)) => bytes,
-            Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Some(Err(error)) => {
+        let bytes = match self.off_thread(move || files::read(&path)).await {
+            Ok(bytes) => bytes,
+            Err(JournalError::Io(error)) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(slow @ JournalError::Slow(_)) => return Err(slow),
+            Err(error) => {
                 error!(%provider, %error, "the token journal of a grant cannot be read");
-                return Contents {
+                return Ok(Contents {
                     noted: Vec::new(),
                     fault: Some(Fault::Unreadable),
-                };
+                });
             }
-            None => Vec::new(),
         };
         let (records, mut fault) = Record::decode_all(&bytes);
         let mut noted = Vec::new();
@@ -123,7 +173,7 @@ impl Journal {
                 }
             }
         }
-        Contents { noted, fault }
+        Ok(Contents { noted, fault })
     }
 
     fn open(&self, provider: CloudProviderId, record: Record) -> Result<Noted, Fault> {
@@ -145,7 +195,7 @@ impl Journal {
     /// behind matches no refresh any more.
     pub(super) async fn drop_records(&self, provider: CloudProviderId) {
         let path = self.file(provider);
-        if let Some(Err(error)) = off_thread(move || files::empty(&path)).await {
+        if let Err(error) = self.off_thread(move || files::empty(&path)).await {
             warn!(%provider, %error, "the token journal of a grant was not emptied");
         }
     }
@@ -153,35 +203,56 @@ impl Journal {
     /// Moves the file out of the way, with an alarm.
     pub(super) async fn set_aside(&self, provider: CloudProviderId, fault: Fault) {
         let (path, dir) = (self.file(provider), self.dir.clone());
-        match off_thread(move || files::set_aside(&path, &dir)).await {
-            Some(Ok(kept)) => {
+        match self.off_thread(move || files::set_aside(&path, &dir)).await {
+            Ok(kept) => {
                 error!(%provider, %fault, kept = %kept.display(), "a damaged token journal was set aside; the grant goes on with what the database holds");
             }
-            Some(Err(error)) => {
+            Err(error) => {
                 error!(%provider, %fault, %error, "a token journal is damaged and cannot be set aside");
             }
-            None => {}
         }
     }
 
     /// The grants that have something in their file.
     pub(super) async fn grants(&self) -> Vec<CloudProviderId> {
         let dir = self.dir.clone();
-        match off_thread(move || files::grants(&dir)).await {
-            Some(Ok(found)) => found,
-            Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Some(Err(error)) => {
+        match self.off_thread(move || files::grants(&dir)).await {
+            Ok(found) => found,
+            Err(JournalError::Io(error)) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => {
                 error!(%error, "the token journal's directory cannot be read");
                 Vec::new()
             }
-            None => Vec::new(),
         }
     }
-}
 
-/// `None`: the work panicked (a bug), which is logged by the panic itself.
-async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-    tokio::task::spawn_blocking(work).await.ok()
+    /// For tests: nothing of the disk is done as long as this is held.
+    #[cfg(test)]
+    pub(super) async fn all_threads(&self) -> tokio::sync::OwnedSemaphorePermit {
+        let all = u32::try_from(THREADS).unwrap();
+        let threads = Arc::clone(&self.threads).acquire_many_owned(all);
+        threads.await.unwrap()
+    }
+
+    /// Does `work` on a thread that may block, and waits for it for the journal's patience. Work that has begun
+    /// goes on after that, and keeps its place among the [`THREADS`].
+    async fn off_thread<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> Result<T, JournalError> {
+        let done = timeout(self.patience, async {
+            let place = Arc::clone(&self.threads).acquire_owned().await;
+            let place = place.map_err(|_| JournalError::Lost)?;
+            let done = tokio::task::spawn_blocking(move || {
+                let done = work();
+                drop(place);
+                done
+            });
+            // A panic is a bug, and logged by itself.
+            Ok(done.await.map_err(|_| JournalError::Lost)??)
+        });
+        done.await.unwrap_or(Err(JournalError::Slow(self.patience)))
+    }
 }
 
 /// Tokens as text, to be sealed.

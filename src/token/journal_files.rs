@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::model::CloudProviderId;
+use crate::model::{CloudProviderId, fail_point};
 
 /// More of a file is never read; a record is at most a quarter of it.
 const READ_LIMIT: u64 = 1 << 20;
@@ -31,7 +31,10 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     };
     file.set_len(0)?;
     file.rewind()?;
-    file.write_all(bytes)?;
+    let (first, rest) = bytes.split_at(bytes.len() / 2);
+    file.write_all(first)?;
+    fail_point("token.in_journal");
+    file.write_all(rest)?;
     // The length is data that reading needs, so it is synced with it.
     file.sync_data()?;
     if new {

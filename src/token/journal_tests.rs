@@ -3,12 +3,10 @@
 
 use std::{fs, io::Write as _, os::unix::fs::MetadataExt as _, path::PathBuf, time::Duration};
 
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
-
 use super::{
-    bench::{Bench, HOME, eventually, gated, rotating, secret, word},
-    journal::Journal,
+    TokenError,
+    bench::{Bench, HOME, Running, eventually, gated, rotating, secret, word},
+    journal::{Journal, JournalError},
 };
 use crate::{
     model::{Clock, GrantState, NewTokens, NodeId},
@@ -35,7 +33,7 @@ fn attempt(name: &str) -> String {
 impl Bench {
     fn journal(&self) -> Journal {
         let dir = self.settings.journal.clone().unwrap();
-        Journal::new(dir, self.store.clone())
+        Journal::new(dir, self.store.clone(), self.settings.journal_patience)
     }
 
     fn file(&self) -> PathBuf {
@@ -77,17 +75,12 @@ impl Bench {
 
     /// A start: the keeper runs until this grant's row says that all is well.
     async fn start_until_well(&self) {
-        let keeper = self.keeper();
-        let stop = CancellationToken::new();
-        let mut task = JoinSet::new();
-        let (running, stopping) = (keeper.clone(), stop.clone());
-        task.spawn(async move { running.run(stopping).await });
+        let running = Running::start(self);
         eventually("the grant is well", async || {
             self.grant().await.state == GrantState::Ok && self.grant().await.version == 2
         })
         .await;
-        stop.cancel();
-        task.join_all().await;
+        running.end().await;
     }
 }
 
@@ -128,23 +121,18 @@ async fn an_answer_waits_in_the_journal_while_the_database_is_away_and_the_proce
     let (gate, platform) = gated().await;
     let mut bench = Bench::signed_in(platform, -1).await;
     bench.settings.drain = Duration::from_millis(1);
-    let keeper = bench.keeper();
-    let stop = CancellationToken::new();
-    let mut task = JoinSet::new();
-    let (running, stopping) = (keeper.clone(), stop.clone());
-    task.spawn(async move { running.run(stopping).await });
+    let running = Running::start(&bench);
     bench.platform.reached(1).await;
     let lock = bench.database_refuses().await;
     gate.send_replace(true);
     let (journal, provider) = (bench.journal(), bench.provider);
     eventually("the answer is in the journal", async || {
-        journal.read(provider).await.noted.len() == 1
+        journal.read(provider).await.unwrap().noted.len() == 1
     })
     .await;
     // The process ends here: no drain time, nothing of the keeper goes on, and what it had asked of the
     // database has failed.
-    stop.cancel();
-    task.join_all().await;
+    running.end().await;
     assert!(bench.store.ping(bench.clock.now()).await.is_err());
     sqlx::Connection::close(lock).await.unwrap();
     assert_eq!(bench.refresh_token().await, "rt-0");
@@ -157,17 +145,12 @@ async fn an_answer_waits_in_the_journal_while_the_database_is_away_and_the_proce
 async fn a_record_that_outlived_its_commit_is_dropped_without_an_alarm() {
     let bench = Bench::signed_in(Platform::start(rotating()).await, 3600).await;
     bench.journalled("old", 0).await;
-    let keeper = bench.keeper();
-    let stop = CancellationToken::new();
-    let mut task = JoinSet::new();
-    let (running, stopping) = (keeper.clone(), stop.clone());
-    task.spawn(async move { running.run(stopping).await });
+    let running = Running::start(&bench);
     eventually("the journal is empty", async || {
         fs::metadata(bench.file()).unwrap().len() == 0
     })
     .await;
-    stop.cancel();
-    task.join_all().await;
+    running.end().await;
     assert!(bench.aside().is_empty());
     assert_eq!(bench.grant().await.version, 1);
     assert_eq!(bench.platform.posts(), 0);
@@ -271,7 +254,7 @@ async fn no_more_than_eight_damaged_journals_are_kept() {
     for number in 0..20 {
         bench.journalled("a", 1).await;
         change(&bench, |bytes| *bytes = vec![number; 10]);
-        let contents = journal.read(bench.provider).await;
+        let contents = journal.read(bench.provider).await.unwrap();
         journal
             .set_aside(bench.provider, contents.fault.unwrap())
             .await;
@@ -282,7 +265,7 @@ async fn no_more_than_eight_damaged_journals_are_kept() {
 
 #[tokio::test]
 async fn a_journal_that_cannot_be_written_does_not_keep_the_answer_from_the_database() {
-    // A full disk, a directory that cannot be made: the database may well be elsewhere.
+    // A directory that cannot be made: the database may well be elsewhere.
     let mut bench = Bench::signed_in(Platform::start(rotating()).await, -1).await;
     let in_the_way = bench.dir.path().join("file");
     fs::write(&in_the_way, b"").unwrap();
@@ -290,6 +273,98 @@ async fn a_journal_that_cannot_be_written_does_not_keep_the_answer_from_the_data
     let token = bench.keeper().access_token(bench.provider).await.unwrap();
     assert_eq!(word(&token), "at-1");
     assert_eq!(bench.refresh_token().await, "rt-1");
+}
+
+/// A pipe in the file's place: opening it to write waits until somebody reads, as a disk that does not answer does.
+fn hanging(bench: &Bench) {
+    fs::create_dir_all(bench.settings.journal.as_ref().unwrap()).unwrap();
+    let made = std::process::Command::new("mkfifo")
+        .arg(bench.file())
+        .status();
+    assert!(made.unwrap().success());
+}
+
+#[tokio::test]
+async fn a_journal_whose_disk_does_not_answer_holds_no_refresh_up() {
+    let mut bench = Bench::signed_in(Platform::start(rotating()).await, -1).await;
+    bench.settings.journal_patience = Duration::from_millis(300);
+    hanging(&bench);
+    let keeper = bench.keeper();
+    let token = keeper.access_token(bench.provider).await.unwrap();
+    assert_eq!(word(&token), "at-1");
+    assert_eq!(bench.refresh_token().await, "rt-1");
+    // The first write still hangs; a second one beside it could be cut short by it, so there is none.
+    let journal = keeper.inner.journal.clone().unwrap();
+    let tokens = answered(&bench);
+    let again = journal.write(bench.provider, 2, "b", &tokens).await;
+    assert!(matches!(again, Err(JournalError::Busy)), "{again:?}");
+    bench.clock.advance(4000);
+    let token = keeper.access_token(bench.provider).await.unwrap();
+    assert_eq!(word(&token), "at-2");
+    assert_eq!(bench.refresh_token().await, "rt-2");
+    // The disk answers again: the journal is used again.
+    let file = bench.file();
+    let released = tokio::task::spawn_blocking(move || {
+        let read = fs::read(&file).unwrap();
+        fs::remove_file(&file).unwrap();
+        read
+    });
+    released.await.unwrap();
+    eventually("the journal is written again", async || {
+        let written = journal.write(bench.provider, 3, "c", &tokens).await;
+        written.is_ok()
+    })
+    .await;
+    bench.clock.advance(4000);
+    let token = keeper.access_token(bench.provider).await.unwrap();
+    assert_eq!(word(&token), "at-3");
+    assert_eq!(fs::metadata(bench.file()).unwrap().len(), 0);
+    assert_eq!(bench.platform.posts(), 3);
+}
+
+#[tokio::test]
+async fn a_grant_whose_journal_cannot_be_looked_at_yet_is_not_risked() {
+    // What an earlier run left may be the only good refresh token there is.
+    let strict = Platform::start(|_, _| Reply::refusal("invalid_grant", &[70000])).await;
+    let mut bench = Bench::signed_in(strict, -1).await;
+    bench.settings.journal_patience = Duration::from_millis(100);
+    bench.left_refreshing("a").await;
+    bench.journalled("a", 1).await;
+    let keeper = bench.keeper();
+    let journal = keeper.inner.journal.clone().unwrap();
+    // Every thread that the journal may use is at the disk.
+    let busy = journal.all_threads().await;
+    let waits = keeper.access_token(bench.provider).await;
+    assert!(matches!(waits, Err(TokenError::Pending)), "{waits:?}");
+    assert_eq!(bench.grant().await.state, GrantState::Refreshing);
+    drop(busy);
+    let token = keeper.access_token(bench.provider).await.unwrap();
+    assert_eq!(word(&token), "at-1");
+    assert_eq!(bench.platform.posts(), 0);
+}
+
+#[tokio::test]
+async fn a_start_after_a_failed_refresh_tries_again_and_does_not_take_the_old_token_for_a_new_one()
+{
+    let platform = Platform::start(|_, number| match number {
+        1 => Reply::raw(503, "text/plain", b""),
+        _ => Reply::tokens("at-2", Some("rt-2")),
+    })
+    .await;
+    let mut bench = Bench::signed_in(platform, 3600).await;
+    bench.settings.waits.grace = Duration::from_secs(3600);
+    bench.clock.advance(3000);
+    let running = Running::start(&bench);
+    eventually("the failure is recorded", async || {
+        running.keeper.trouble(bench.provider).is_some()
+            && bench.grant().await.state == GrantState::Ok
+    })
+    .await;
+    running.end().await;
+    assert_eq!(bench.platform.posts(), 1);
+    // Ten minutes are left of its hour: it is due, although the row was written a moment ago.
+    bench.start_until_well().await;
+    assert_eq!(bench.platform.posts(), 2);
 }
 
 #[tokio::test]

@@ -80,10 +80,10 @@ impl TokenKeeper {
         clock: Arc<dyn Clock>,
         settings: Settings,
     ) -> Self {
-        let journal = settings.journal.clone();
+        let (journal, patience) = (settings.journal.clone(), settings.journal_patience);
         Self {
             inner: Arc::new(Inner {
-                journal: journal.map(|dir| Journal::new(dir, store.clone())),
+                journal: journal.map(|dir| Journal::new(dir, store.clone(), patience)),
                 stopping: CancellationToken::new(),
                 devices: Devices::default(),
                 store,

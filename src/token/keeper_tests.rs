@@ -1,4 +1,4 @@
-//! The keeper against a scripted platform and a real store (faults 48 and 50).
+//! The keeper against a scripted platform and a real store (faults 48, 50).
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     TokenError,
-    bench::{Bench, eventually, gated, rotating, wait_until_asked, word},
+    bench::{Bench, Running, eventually, gated, rotating, wait_until_asked, word},
 };
 use crate::{
     model::{CloudProviderId, GrantState, NodeId},
@@ -148,18 +148,14 @@ async fn tokens_of_a_second_are_kept_fresh_ahead_of_expiry_without_a_caller() {
     })
     .await;
     let bench = Bench::signed_in(platform, 1).await;
-    let keeper = bench.keeper();
-    let stop = CancellationToken::new();
-    let mut task = JoinSet::new();
-    let (running, stopping) = (keeper.clone(), stop.clone());
-    task.spawn(async move { running.run(stopping).await });
+    let running = Running::start(&bench);
+    let keeper = &running.keeper;
     for posts in 1..=4 {
         bench.platform.reached(posts).await;
         // Ahead of expiry: whoever asks gets a token at once.
         assert!(keeper.access_token(bench.provider).await.is_ok());
     }
-    stop.cancel();
-    task.join_all().await;
+    running.end().await;
     // One refresh per token, none of them twice.
     let brought: Vec<String> = bench
         .platform
@@ -201,11 +197,8 @@ async fn the_end_waits_for_the_answer_in_flight_and_records_it() {
 async fn a_clock_set_back_or_forward_costs_one_refresh() {
     // Fault 50.
     let bench = Bench::signed_in(Platform::start(rotating()).await, 3600).await;
-    let keeper = bench.keeper();
-    let stop = CancellationToken::new();
-    let mut task = JoinSet::new();
-    let (running, stopping) = (keeper.clone(), stop.clone());
-    task.spawn(async move { running.run(stopping).await });
+    let running = Running::start(&bench);
+    let keeper = &running.keeper;
     let provider = bench.provider;
     assert_eq!(word(&keeper.access_token(provider).await.unwrap()), "at-0");
     for (posts, days) in [(1, 3650), (2, -3651)] {
@@ -217,8 +210,7 @@ async fn a_clock_set_back_or_forward_costs_one_refresh() {
         })
         .await;
     }
-    stop.cancel();
-    task.join_all().await;
+    running.end().await;
     assert_eq!(bench.platform.posts(), 2);
 }
 
@@ -260,14 +252,9 @@ async fn an_answer_that_does_not_come_holds_the_end_up_no_longer_than_the_drain_
     let (_never, platform) = gated().await;
     let mut bench = Bench::signed_in(platform, -1).await;
     bench.settings.drain = Duration::from_millis(100);
-    let keeper = bench.keeper();
-    let stop = CancellationToken::new();
-    let mut task = JoinSet::new();
-    let (running, stopping) = (keeper.clone(), stop.clone());
-    task.spawn(async move { running.run(stopping).await });
+    let running = Running::start(&bench);
     bench.platform.reached(1).await;
-    stop.cancel();
-    let ended = tokio::time::timeout(Duration::from_secs(10), task.join_all()).await;
+    let ended = tokio::time::timeout(Duration::from_secs(10), running.end()).await;
     assert!(ended.is_ok(), "the end waits for the platform");
     // The next start finds it interrupted, and does it again.
     assert_eq!(bench.grant().await.state, GrantState::Refreshing);

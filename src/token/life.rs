@@ -65,11 +65,11 @@ impl Life {
         }
     }
 
-    /// A token found in the store, in a row that was last written at `written`.
-    pub(super) fn stored(expires: Timestamp, written: Timestamp, jitter: f64) -> Self {
+    /// A token found in the store, that came at `came`.
+    pub(super) fn stored(expires: Timestamp, came: Timestamp, jitter: f64) -> Self {
         Self {
             expires,
-            lifetime: believable(expires.since(written)),
+            lifetime: believable(expires.since(came)),
             jitter,
         }
     }

@@ -32,8 +32,9 @@
 //! - A refresh whose outcome is not known, interrupted or unanswered, stays `refreshing` in the row and is done
 //!   again at once with the stored token, which is the same path as any refresh (I9). Another node's is left
 //!   alone until it must be over.
-//! - A journal that cannot be written is logged and the answer goes to the database all the same. One that is
-//!   damaged is used up to the first bad record and set aside, with an error line.
+//! - A journal that cannot be written (a full disk, or one that has not answered for five seconds) is logged and
+//!   the answer goes to the database all the same. One that is damaged is used up to the first bad record and set
+//!   aside, with an error line. A grant that a journal may hold an answer for waits while that cannot be looked at.
 //!
 //! # Does not know
 //! Accounts, lanes, HTTP. Other nodes only through the grant's holder in the store.

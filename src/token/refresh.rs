@@ -151,6 +151,7 @@ async fn begin(
     if entered.access != access {
         return Ok(None);
     }
+    fail_point("token.before_begin");
     let epoch = store.grant_hold(grant.provider, &keeper.node).await?;
     let epoch = epoch.ok_or(TokenError::Elsewhere)?;
     let begun = store
@@ -220,6 +221,7 @@ async fn keep(
     if let Some(journal) = &keeper.journal {
         journal.drop_records(provider).await;
     }
+    fail_point("token.after_drop");
     kept
 }
 

@@ -6,19 +6,17 @@
 
 use std::sync::Arc;
 
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::{
+    TokenError,
     commit::{Fact, record},
     journal::{Journal, Noted},
     keeper::Inner,
     record::Fault,
     slot::Slot,
 };
-use crate::{
-    model::{Grant, GrantState},
-    store::StoreError,
-};
+use crate::model::{Grant, GrantState};
 
 /// What a journalled answer is to a grant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,13 +43,20 @@ fn worth(noted: &Noted, grant: &Grant) -> Worth {
 /// caller holds the flight. Whether the row has changed by it.
 ///
 /// # Errors
-/// The row or the store is gone.
-pub(super) async fn replay(keeper: &Inner, grant: &Grant) -> Result<bool, StoreError> {
+/// The row or the store is gone; [`TokenError::Pending`] where the journal's disk does not answer: asking the
+/// platform now could end a grant whose next refresh token lies there.
+pub(super) async fn replay(keeper: &Inner, grant: &Grant) -> Result<bool, TokenError> {
     let Some(journal) = &keeper.journal else {
         return Ok(false);
     };
     let provider = grant.provider;
-    let contents = journal.read(provider).await;
+    let contents = match journal.read(provider).await {
+        Ok(contents) => contents,
+        Err(error) => {
+            error!(%provider, %error, "whether an earlier run left an answer is not known: the grant waits for that");
+            return Err(TokenError::Pending);
+        }
+    };
     if contents.is_empty() {
         return Ok(false);
     }

@@ -25,6 +25,8 @@ pub struct Settings {
     /// The directory of the token journal, made when first needed. `None`, for tests: an answer is in memory
     /// only until the database has it.
     pub journal: Option<PathBuf>,
+    /// How long the token journal's disk is waited for before the answer goes to the database without it.
+    pub journal_patience: Duration,
     /// Which data directory this process holds the lock of: tells a refresh of an earlier run of ours, which is
     /// surely over, from another node's.
     pub home: String,
@@ -47,6 +49,7 @@ impl Default for Settings {
             },
             limits: Limits::default(),
             journal: None,
+            journal_patience: Duration::from_secs(5),
             home: String::new(),
             settle: Duration::from_secs(30),
         }

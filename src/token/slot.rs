@@ -141,7 +141,12 @@ impl Slot {
                         expires_at: expires,
                         version: grant.version,
                     },
-                    life: Life::stored(expires, grant.updated_at, jitter),
+                    // The row is written for other reasons too, a failed refresh among them.
+                    life: Life::stored(
+                        expires,
+                        grant.refreshed_at.unwrap_or(grant.updated_at),
+                        jitter,
+                    ),
                     refused: false,
                 });
         true

@@ -1,5 +1,5 @@
-//! The keeper when the platform, the process or an administrator is in trouble (faults 46, 47 and
-//! 49), against a scripted platform and a real store.
+//! The keeper when the platform, the process or an administrator is in trouble (faults 46, 47, 49),
+//! against a scripted platform and a real store.
 
 use std::{sync::Arc, time::Duration};
 

@@ -38,7 +38,7 @@ fn application(lab: &Lab, id: &str) -> NewCloudProvider {
 }
 
 /// A self-signed certificate for the next days, with its key.
-fn certificate() -> ClientCertificate {
+pub fn certificate() -> ClientCertificate {
     let key = PKey::from_rsa(Rsa::generate(2048).expect("a key")).expect("a key");
     let mut name = X509NameBuilder::new().expect("a name");
     name.append_entry_by_text("CN", "motion").expect("a name");

@@ -231,7 +231,7 @@ async fn a_grant_that_was_revoked_and_a_person_who_was_disabled_are_the_cause() 
 }
 
 /// The files of a bundle by name.
-fn opened(path: &Path) -> BTreeMap<String, String> {
+pub fn opened(path: &Path) -> BTreeMap<String, String> {
     let file = std::fs::File::open(path).expect("the bundle");
     let mut tar = tar::Archive::new(flate2::read::GzDecoder::new(file));
     tar.entries()

@@ -148,19 +148,10 @@ async fn bad_input_68_odd_surroundings_are_refused_clearly_or_do_no_harm() {
     assert!(daemon.stop().await.success());
 }
 
-/// A command line that does something to its own copy of the machine's name or mounts, then becomes the daemon.
-fn in_its_own(namespace: &str, first: &str) -> Vec<String> {
-    ["unshare", namespace, "sh", "-c"]
-        .map(str::to_owned)
-        .into_iter()
-        .chain([format!("{first} && exec \"$@\""), "sh".to_owned()])
-        .collect()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_input_68_an_odd_host_name_and_a_missing_resolver_do_no_harm_to_others() {
     let mut daemon = Daemon::prepare(Engine::Sqlite, &[]).await;
-    daemon.wrapper = in_its_own(
+    daemon.in_namespace(
         "--uts",
         "printf 'a b\\342\\200\\256c' > /proc/sys/kernel/hostname",
     );
@@ -174,7 +165,7 @@ async fn bad_input_68_an_odd_host_name_and_a_missing_resolver_do_no_harm_to_othe
     assert_eq!(daemon.error_log(), "");
     assert!(daemon.stop().await.success());
 
-    daemon.wrapper = in_its_own("--mount", "mount --bind /dev/null /etc/resolv.conf");
+    daemon.in_namespace("--mount", "mount --bind /dev/null /etc/resolv.conf");
     daemon.launch().await;
     daemon.wait_lane(works, "inbound", "ready").await;
     let named = daemon.account_body(

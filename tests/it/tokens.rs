@@ -117,7 +117,7 @@ async fn killed_around_a_refresh_the_grant_goes_on_or_asks_for_one_sign_in() {
         daemon.wait_lane(account, "inbound", "ready").await;
         kill_at(&mut daemon, point).await;
         daemon.launch().await;
-        if point == LOSES {
+        if LOSES.contains(&point) {
             sign_in_is_asked_for(&daemon, provider).await;
             // A session that is open stays open as long as the server lets it, so either lane may be the
             // one that shows it first.
@@ -162,15 +162,19 @@ async fn killed_around_a_refresh_the_grant_goes_on_or_asks_for_one_sign_in() {
 }
 
 /// The steps of a refresh, in order.
-const TOKEN_POINTS: [&str; 4] = [
+const TOKEN_POINTS: [&str; 7] = [
+    "token.before_begin",
     "token.before_request",
-    LOSES,
+    "token.after_answer",
+    "token.in_journal",
     "token.after_journal",
     "token.after_commit",
+    "token.after_drop",
 ];
 
-/// The only one at which a platform that takes no token twice has given something away that nobody has.
-const LOSES: &str = "token.after_answer";
+/// The only ones at which a platform that takes no token twice has given something away that nobody has: between
+/// the answer and its last octet in the journal.
+const LOSES: [&str; 2] = ["token.after_answer", "token.in_journal"];
 
 /// Starts the daemon anew so that its next refresh kills it there.
 async fn kill_at(daemon: &mut Daemon, point: &str) {
@@ -271,7 +275,7 @@ async fn killed_at_each_step_of_a_refresh(engine: Engine, grace: Duration) {
             kill_at(&mut daemon, point).await;
             let killed = Instant::now();
             daemon.launch().await;
-            let lost = point == LOSES && (grace.is_zero() || platform.revoked());
+            let lost = LOSES.contains(&point) && (grace.is_zero() || platform.revoked());
             if lost {
                 sign_in_is_asked_for(&daemon, provider).await;
                 assert_eq!(platform.reuses(), reused + 1, "one try, never more");
@@ -300,7 +304,7 @@ async fn killed_at_each_step_of_a_refresh(engine: Engine, grace: Duration) {
                 assert!(attempt < 5, "never back within the grace");
                 continue;
             }
-            let expected = usize::from(point == LOSES);
+            let expected = usize::from(LOSES.contains(&point));
             assert_eq!(platform.reuses(), reused + expected, "{point}");
             break;
         }
@@ -327,6 +331,91 @@ async fn killed_at_each_step_of_a_refresh_nothing_is_lost_where_the_platform_giv
     let grace = Duration::from_secs(5);
     killed_at_each_step_of_a_refresh(Engine::Sqlite, grace).await;
     killed_at_each_step_of_a_refresh(Engine::MariaDb, grace).await;
+}
+
+/// A full disk under the journal, with the database elsewhere: the answer is committed without it, loudly; and is
+/// journalled again when there is room.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_under_the_token_journal_costs_no_grant() {
+    // The real thing: a file system of the daemon's own, filled to the last block.
+    let platform = IdentityPlatform::start(Duration::from_secs(2), Duration::ZERO).await;
+    let mut daemon = Daemon::start(Engine::MariaDb, &[]).await;
+    let provider = add_scripted(&daemon, &platform).await;
+    let journal = daemon.path("data").join("token-journal");
+    let file = journal.join(provider.to_string());
+    eventually("the journal is used", Duration::from_secs(20), || async {
+        if file.exists() {
+            Ok(())
+        } else {
+            Err("not yet".to_owned())
+        }
+    })
+    .await;
+    daemon.kill();
+    let journal = journal.display();
+    daemon.wrapper = ["unshare", "--mount", "sh", "-c"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain([
+            format!(
+                "mount -t tmpfs -o size=8k,mode=700 none {journal} && : > {journal}/{provider} \
+                 && ! head -c 64k /dev/zero 2>/dev/null > {journal}/filler && exec \"$@\""
+            ),
+            "sh".to_owned(),
+        ])
+        .collect();
+    daemon.launch().await;
+    let refreshes = platform.refreshes();
+    eventually(
+        "the grant is refreshed further",
+        Duration::from_secs(20),
+        || async {
+            let seen = grant_of(&daemon, provider).await;
+            if seen.0 == "ok" && platform.refreshes() >= refreshes + 3 {
+                Ok(())
+            } else {
+                Err(format!("{seen:?}"))
+            }
+        },
+    )
+    .await;
+    let errors = daemon.error_log();
+    let said = "the answer to a refresh is not in the token journal";
+    assert!(
+        errors.contains(said) && errors.contains("No space left on device"),
+        "{errors}"
+    );
+    let inside = format!("/proc/{}/root{journal}", daemon.pid());
+    std::fs::remove_file(format!("{inside}/filler")).expect("room is made");
+    let lines = || daemon.error_log().matches(said).count();
+    let refreshes = platform.refreshes();
+    eventually(
+        "it is refreshed with room",
+        Duration::from_secs(20),
+        || async {
+            let now = platform.refreshes();
+            if now >= refreshes + 2 {
+                Ok(())
+            } else {
+                Err(now.to_string())
+            }
+        },
+    )
+    .await;
+    // At most the one that was under way when room was made.
+    let (before, refreshes) = (lines(), platform.refreshes());
+    eventually("and refreshed further", Duration::from_secs(20), || async {
+        let now = platform.refreshes();
+        if now >= refreshes + 2 {
+            Ok(())
+        } else {
+            Err(now.to_string())
+        }
+    })
+    .await;
+    assert_eq!(lines(), before, "the journal is written again");
+    assert_eq!(grant_of(&daemon, provider).await.0, "ok");
+    assert_eq!(platform.reuses(), 0);
 }
 
 /// One provider serves fifty accounts: when its token has ended, all of them together cause one request.

@@ -5,4 +5,5 @@ mod fake;
 mod grammar;
 mod servers;
 mod sign_in;
+mod told;
 mod transcript;

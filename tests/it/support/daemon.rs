@@ -112,6 +112,16 @@ impl Daemon {
         self.write_settings();
     }
 
+    /// From the next start on, `first` (a shell command) is done to a copy of the machine's own names or mounts (an
+    /// option of `unshare`) that only the daemon sees.
+    pub fn in_namespace(&mut self, namespace: &str, first: &str) {
+        self.wrapper = ["unshare", namespace, "sh", "-c"]
+            .map(str::to_owned)
+            .into_iter()
+            .chain([format!("{first} && exec \"$@\""), "sh".to_owned()])
+            .collect();
+    }
+
     fn write_settings(&self) {
         let mut text = String::new();
         for (key, value) in &self.settings {

@@ -4,10 +4,10 @@
 pub mod api;
 pub mod cutting_proxy;
 pub mod daemon;
+pub mod dns;
 pub mod identity_platform;
 pub mod lab;
 pub mod mail;
-pub mod name_server;
 pub mod proxy;
 pub mod tcp_gate;
 pub mod wait;

@@ -1,206 +1,34 @@
 //! Nothing secret is anywhere it could be read: planted canaries, searched for in everything that leaves
 //! the process or lies on the disk.
 
+mod planted;
+mod search;
+mod telltale;
+
 use std::{
-    collections::BTreeSet,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
 };
 
-use base64::{
-    Engine as _,
-    engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD},
-};
 use motion_email::{
     model::CloudProviderId,
     store::{self, Store},
 };
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
-use sqlx::{Row, ValueRef};
 
-use crate::support::{Daemon, Engine, eventually, mail};
+use self::{
+    planted::Canaries,
+    search::search,
+    telltale::{Telltale, signs_in_every_other_way},
+};
+use crate::support::{
+    Daemon, Engine, eventually, mail,
+    proxy::{Proxy, USER as PROXY_USER},
+};
 
 const LIMIT: Duration = Duration::from_secs(30);
-
-/// What must not be found, each with every form it may be written in.
-#[derive(Default)]
-struct Canaries {
-    forms: Vec<(String, String)>,
-    known: BTreeSet<String>,
-}
-
-impl Canaries {
-    fn plant(&mut self, name: &str, secret: &str) {
-        assert!(secret.len() >= 6, "{name} is too short to be looked for");
-        if self.known.insert(secret.to_owned()) {
-            for form in forms(secret) {
-                self.forms.push((name.to_owned(), form));
-            }
-        }
-    }
-
-    /// Which canaries stand in `text`.
-    fn found(&self, text: &str) -> Vec<&str> {
-        let mut names: Vec<&str> = self
-            .forms
-            .iter()
-            .filter(|(_, form)| text.contains(form.as_str()))
-            .map(|(name, _)| name.as_str())
-            .collect();
-        names.dedup();
-        names
-    }
-
-    fn assert_none(&self, place: &str, text: &str) {
-        let found = self.found(text);
-        assert!(found.is_empty(), "{place} has {found:?}");
-    }
-}
-
-/// A secret as it is, URL-encoded, escaped in JSON, and what any base64 that holds it must contain (so a
-/// SASL answer with any user name too), in both alphabets.
-fn forms(secret: &str) -> Vec<String> {
-    let encoded: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
-    let json = Value::from(secret).to_string();
-    let mut forms = vec![
-        secret.to_owned(),
-        encoded.replace('+', "%20"),
-        encoded,
-        json.trim_matches('"').to_owned(),
-    ];
-    for before in 0..3 {
-        let mut octets = vec![0; before];
-        octets.extend_from_slice(secret.as_bytes());
-        let range = (before * 8usize).div_ceil(6)..octets.len() * 8 / 6;
-        forms.push(STANDARD_NO_PAD.encode(&octets)[range.clone()].to_owned());
-        forms.push(URL_SAFE_NO_PAD.encode(&octets)[range].to_owned());
-    }
-    forms.sort();
-    forms.dedup();
-    forms
-}
-
-#[test]
-fn the_search_finds_a_secret_in_every_form() {
-    let mut canaries = Canaries::default();
-    canaries.plant("password", "p\"ss wörd/1");
-    for text in [
-        "x p\"ss wörd/1 y".to_owned(),
-        "p%22ss+w%C3%B6rd%2F1".to_owned(),
-        json!({"a": "p\"ss wörd/1"}).to_string(),
-        base64::engine::general_purpose::STANDARD.encode("\0me\0p\"ss wörd/1"),
-        base64::engine::general_purpose::STANDARD
-            .encode("user=me\x01auth=Bearer p\"ss wörd/1\x01\x01"),
-        URL_SAFE_NO_PAD.encode("p\"ss wörd/1"),
-    ] {
-        assert_eq!(canaries.found(&text), ["password"], "{text}");
-    }
-    assert!(canaries.found("p\"ss word/1").is_empty());
-}
-
-/// Every GET route of the API, as its table has them.
-fn get_routes() -> Vec<String> {
-    let table = include_str!("../../src/http/routes.rs");
-    let routes: Vec<String> = table
-        .lines()
-        .filter(|line| {
-            line.trim_start().starts_with("Local GET \"")
-                || line.trim_start().starts_with("Open GET \"")
-        })
-        .filter_map(|line| line.split('"').nth(1).map(str::to_owned))
-        .collect();
-    assert!(routes.len() > 15, "{routes:?}");
-    routes
-}
-
-/// Answers of all GET routes, with what may stand for an id.
-async fn all_answers(daemon: &Daemon) -> Vec<(String, String)> {
-    let mut answers = Vec::new();
-    for route in get_routes() {
-        let places: Vec<String> = if route.contains("{id}") {
-            (1..=4)
-                .map(|id| route.replace("{id}", &id.to_string()))
-                .collect()
-        } else {
-            vec![route.replace("{service}", "microsoft")]
-        };
-        for place in places {
-            let (_, answer) = daemon
-                .api
-                .call(reqwest::Method::GET, &place, None)
-                .await
-                .unwrap_or_else(|| panic!("{place}: nobody answered"));
-            answers.push((place, answer.to_string()));
-        }
-    }
-    answers
-}
-
-fn files_below(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
-        let path = entry.path();
-        let kind = entry.file_type().expect("a file type");
-        if kind.is_dir() {
-            files_below(&path, found);
-        } else if kind.is_file() {
-            found.push(path);
-        }
-    }
-}
-
-/// All columns of all rows of all tables, as text.
-async fn dump(daemon: &Daemon, engine: Engine) -> String {
-    let url = daemon.setting("XC_EMAIL_DATABASE_URL");
-    let mut text = String::new();
-    let mut add = |octets: &[u8]| {
-        text.push_str(&String::from_utf8_lossy(octets));
-        text.push('\n');
-    };
-    match engine {
-        Engine::MariaDb => {
-            let pool = sqlx::MySqlPool::connect(url).await.expect("MariaDB");
-            let tables = sqlx::query("SHOW TABLES")
-                .fetch_all(&pool)
-                .await
-                .expect("tables");
-            for table in tables {
-                let name: String = table.get(0);
-                let all = sqlx::AssertSqlSafe(format!("SELECT * FROM `{name}`"));
-                for row in sqlx::query(all).fetch_all(&pool).await.expect("rows") {
-                    for column in 0..row.len() {
-                        if let Ok(octets) = row.try_get_unchecked::<Option<Vec<u8>>, _>(column) {
-                            add(&octets.unwrap_or_default());
-                        }
-                    }
-                }
-            }
-        }
-        Engine::Sqlite => {
-            let pool = sqlx::SqlitePool::connect(url).await.expect("SQLite");
-            let tables = sqlx::query("SELECT name FROM sqlite_master WHERE type = 'table'")
-                .fetch_all(&pool)
-                .await
-                .expect("tables");
-            for table in tables {
-                let name: String = table.get(0);
-                let all = sqlx::AssertSqlSafe(format!("SELECT * FROM \"{name}\""));
-                for row in sqlx::query(all).fetch_all(&pool).await.expect("rows") {
-                    for column in 0..row.len() {
-                        let raw = row.try_get_raw(column).expect("a column");
-                        if !raw.is_null() {
-                            let octets: Vec<u8> = row.get_unchecked(column);
-                            add(&octets);
-                        }
-                    }
-                }
-            }
-        }
-    }
-    assert!(text.len() > 1000, "the dump is empty");
-    text
-}
 
 /// What the grants hold now, read as the daemon reads them, with its key.
 async fn plant_tokens(daemon: &Daemon, providers: &[i64], canaries: &mut Canaries) {
@@ -294,18 +122,32 @@ async fn until_received(daemon: &Daemon, account: i64, wanted: usize) {
     .await;
 }
 
-/// Sign-in, refreshes, a refused client secret, a refused token, wrong and right passwords, mail in and
-/// out; then every place is searched.
+/// Sign-in in every way, refreshes, refused client credentials, a refused token, wrong and right passwords, proxies,
+/// mail in and out; then every place is searched.
 async fn nothing_secret_is_anywhere(engine: Engine) {
+    let tail = uuid::Uuid::new_v4().simple().to_string();
+    let mut secrets = Canaries::default();
+    let mut mails = Canaries::default();
+    let mut proxy = async |of: &str| {
+        let password = format!("proxy-{of}-{tail}");
+        secrets.plant("a proxy's password", &password);
+        let proxy = Proxy::start().await;
+        let url = format!("http://{PROXY_USER}:{password}@127.0.0.1:{}", proxy.port);
+        (proxy, url)
+    };
+    // Each refuses its login.
+    let (_mail, mail_proxy) = proxy("mail").await;
+    let (_https, https_proxy) = proxy("https").await;
+    let (_own, own_proxy) = proxy("own").await;
     let settings = [
         ("XC_DEBUG_LEVEL", "TRACE"),
         ("XC_EMAIL_PARKED_RETRY", "1s"),
         ("XC_EMAIL_IDLE_REISSUE", "2s"),
+        ("XC_EMAIL_MAIL_PROXY", &mail_proxy),
+        ("XC_EMAIL_HTTPS_PROXY", &https_proxy),
     ];
     let daemon = Daemon::start(engine, &settings).await;
-    let mut secrets = Canaries::default();
-    let mut mails = Canaries::default();
-    let tail = uuid::Uuid::new_v4().simple().to_string();
+    let platform = Telltale::start().await;
     let subject = format!("Subject-canary-{tail}");
     let body = format!("Body-canary-{tail}");
     mails.plant("a mail's subject", &subject);
@@ -372,6 +214,26 @@ async fn nothing_secret_is_anywhere(engine: Engine) {
     for account in [good, right] {
         daemon.wait_lane(account, "inbound", "ready").await;
     }
+    // Servers that only a proxy can name, once by the process's proxy and once by the account's own.
+    let mut elsewhere = json!({
+        "authentication": "password", "username": wrong_user, "password": wrong_password,
+        "imap": {"host": "imap.lab.test", "port": 993, "tls": "tls"},
+        "smtp": {"host": "smtp.lab.test", "port": 587, "tls": "starttls"},
+    });
+    let by_process = add("PROC", &wrong_user, elsewhere.clone()).await;
+    elsewhere["proxy"] = json!(own_proxy);
+    let proxied = add("PROXY", &wrong_user, elsewhere).await;
+    for account in [by_process, proxied] {
+        eventually("the proxy refuses the login", LIMIT, || async {
+            let seen = daemon.lane(account, "inbound").await;
+            if seen.1.as_deref() == Some("proxy_login_refused") {
+                Ok(())
+            } else {
+                Err(format!("{seen:?}"))
+            }
+        })
+        .await;
+    }
     plant_tokens(&daemon, &[provider], &mut secrets).await;
 
     // Mail in and out, each way of logging in.
@@ -437,91 +299,9 @@ async fn nothing_secret_is_anywhere(engine: Engine) {
     plant_tokens(&daemon, &[provider], &mut secrets).await;
     assert!(secrets.known.len() >= 9, "too few were planted");
 
-    search(
-        &daemon,
-        engine,
-        &secrets,
-        &mails,
-        &[good, right, wrong, refused],
-    )
-    .await;
-}
-
-async fn search(
-    daemon: &Daemon,
-    engine: Engine,
-    secrets: &Canaries,
-    mails: &Canaries,
-    accounts: &[i64],
-) {
-    // The searched texts are there, and are what they should be.
-    let mut all_said = String::new();
-    for account in accounts {
-        all_said.push_str(&transcript(daemon, *account).await.join("\n"));
-        let shown = daemon.cli(&["transcript", &format!("id:{account}"), "--json"]);
-        assert!(shown.status.success());
-        let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
-        secrets.assert_none("transcript --json", &shown);
-        mails.assert_none("transcript --json", &shown);
-    }
-    for expected in [
-        "AUTHENTICATE XOAUTH2",
-        "(answer, ",
-        "AUTH XOAUTH2",
-        "BODY[] {",
-        "MAIL FROM:<",
-        "TLS stands",
-        "grant_type=authorization_code, fields: ",
-        "other fields: access_token",
-    ] {
-        assert!(all_said.contains(expected), "{expected} in {all_said}");
-    }
-    for command in [&["status"][..], &["account", "list"], &["provider", "list"]] {
-        let shown = daemon.cli(&[command, &["--json"]].concat());
-        let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
-        assert!(shown.len() > 20, "{command:?}");
-        secrets.assert_none(&command.join(" "), &shown);
-        mails.assert_none(&command.join(" "), &shown);
-    }
-    let mut mail_is_shown = false;
-    for (place, answer) in all_answers(daemon).await {
-        secrets.assert_none(&place, &answer);
-        mail_is_shown |= !mails.found(&answer).is_empty();
-        let of_mail = [
-            "/messages",
-            "/interactions",
-            "/outbox",
-            "/events",
-            "/problems",
-        ];
-        if !of_mail.iter().any(|part| place.contains(part)) {
-            mails.assert_none(&place, &answer);
-        }
-    }
-    assert!(mail_is_shown, "the mail's own routes show it");
-    let (combined, errors) = (daemon.combined_log(), daemon.error_log());
-    assert!(combined.contains("level=TRACE"), "the log is at TRACE");
-    for (place, text) in [("the combined log", &combined), ("the error log", &errors)] {
-        secrets.assert_none(place, text);
-        mails.assert_none(place, text);
-    }
-    secrets.assert_none("the database", &dump(daemon, engine).await);
-    // Logs, data directory, SQLite's file and its WAL, what was written to stderr; not the settings.
-    let mut files = Vec::new();
-    files_below(daemon.env_file().parent().expect("a folder"), &mut files);
-    assert!(files.len() > 3, "{files:?}");
-    for file in files.iter().filter(|file| **file != daemon.env_file()) {
-        let octets = std::fs::read(file).expect("a file");
-        secrets.assert_none(
-            &file.display().to_string(),
-            &String::from_utf8_lossy(&octets),
-        );
-    }
-    for name in ["environ", "cmdline"] {
-        let octets = std::fs::read(format!("/proc/{}/{name}", daemon.pid())).expect("proc");
-        assert!(!octets.is_empty(), "{name}");
-        secrets.assert_none(name, &String::from_utf8_lossy(&octets));
-    }
+    let mut accounts = vec![good, right, wrong, refused, by_process, proxied];
+    accounts.extend(signs_in_every_other_way(&daemon, list, &platform, &mut secrets).await);
+    search(&daemon, engine, &secrets, &mails, &accounts).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
