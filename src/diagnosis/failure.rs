@@ -30,6 +30,8 @@ pub struct Context {
     pub delegate: Option<String>,
     /// Which lane.
     pub lane: Option<LaneName>,
+    /// Mailboxes are opened in the application's own name (client credentials): nobody signs in.
+    pub application: bool,
 }
 
 impl Context {
@@ -49,6 +51,7 @@ impl Context {
             delegate: (account.smtp_user() != account.imap_user())
                 .then(|| account.smtp_user().to_owned()),
             lane: Some(lane),
+            application: false,
         }
     }
 }

@@ -32,8 +32,8 @@ pub use calendar::{Credential, Named, Occasion, Remark, remark};
 pub use catalogue::GraphRefusal;
 #[cfg(test)]
 pub(crate) use catalogue::{tests_entra, tests_mail};
-pub use explain::explain;
+pub use explain::{explain, explain_copy};
 pub use failure::{Context, Failure, LOST_ANSWER};
 pub use finding::{Finding, Right};
 pub use status::{Diagnosis, LaneExit, LaneState, LaneStatus};
-pub use warning::{Warning, account_warnings, server_warning, warn_of_server};
+pub use warning::{Warning, account_warnings, ending_session, server_warning, warn_of_server};

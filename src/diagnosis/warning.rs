@@ -1,5 +1,6 @@
 //! What works and should not stay so.
 
+use super::Diagnosis;
 use crate::model::{Account, LaneName, Server, TlsVerify};
 
 /// Something about an account's settings that an administrator should mend.
@@ -11,8 +12,25 @@ pub struct Warning {
     pub lane: LaneName,
     /// What is wrong, a whole sentence.
     pub what: String,
+    /// Why, as far as a peer said it.
+    pub why: Option<String>,
     /// What to do, whole sentences.
     pub next: String,
+}
+
+/// The warning about a lane whose session still works, while the next one gets no access token. Pure.
+pub fn ending_session(lane: LaneName, token: &Diagnosis) -> Warning {
+    Warning {
+        code: token.code,
+        lane,
+        what: format!(
+            "The {} session still works, but there will be no other when the server ends it: {}",
+            lane.as_str(),
+            token.what
+        ),
+        why: Some(token.why.clone()),
+        next: token.next.clone(),
+    }
 }
 
 /// Writes the warning about a lane's server, if there is one, into the log: for a lane that begins.
@@ -42,6 +60,7 @@ pub fn server_warning(lane: LaneName, server: &Server) -> Option<Warning> {
             "The certificate of {} is not checked: whoever sits on the line can read the mail and the login.",
             server.host
         ),
+        why: None,
         next: "Set verify to full; where the server has a certificate of its own making, name its authority \
                (verify ca) or its fingerprint (verify pinned)."
             .to_owned(),

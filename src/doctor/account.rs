@@ -26,8 +26,13 @@ pub(super) async fn examine(
     parts.net = parts.net.via(&entered.proxy);
     let parts = &parts;
     let mut course = Course::new(Some(account), progress);
-    let by_imap = Context::of(account, LaneName::Inbound);
-    let by_smtp = Context::of(account, LaneName::Outbound);
+    let provider = account.provider();
+    let application = provider.is_some_and(|id| parts.keeper.is_application(id));
+    let context = |lane| Context {
+        application,
+        ..Context::of(account, lane)
+    };
+    let (by_imap, by_smtp) = (context(LaneName::Inbound), context(LaneName::Outbound));
     let imap_known = name(&mut course, parts, Item::ImapName, &entered.imap, &by_imap).await;
     let smtp_known = name(&mut course, parts, Item::SmtpName, &entered.smtp, &by_smtp).await;
     let given = match account.provider() {

@@ -85,6 +85,31 @@ pub fn is_about_the_session(text: &str) -> bool {
         || text.contains("received in Invalid state")
 }
 
+/// Exchange Online: a mail that it cannot convert is given as a notice of its own, `Retrieval using the IMAP4
+/// protocol failed for the following message: 12`, from `Microsoft Exchange Server`; its text begins `The server
+/// couldn't retrieve the following message` (`could not` in older versions) and names subject and sender. By sender
+/// and words, since somebody's mail may quote it; a notice without a readable sender (`<>`) counts. The real mail is
+/// still in the mailbox.
+pub fn is_substitute(sender: &str, subject: &str, text: &str) -> bool {
+    let begins = |text: &str, any: &[&str]| {
+        let text = text.trim_start().to_ascii_lowercase();
+        any.iter().any(|words| text.starts_with(words))
+    };
+    let sender = sender.trim().trim_start_matches('"').to_ascii_lowercase();
+    (sender.is_empty() || sender.starts_with("microsoft exchange"))
+        && (begins(
+            subject,
+            &["retrieval using the imap4 protocol failed for the following message"],
+        ) || begins(
+            text,
+            &[
+                "the server couldn't retrieve the following message",
+                "the server couldn\u{2019}t retrieve the following message",
+                "the server could not retrieve the following message",
+            ],
+        ))
+}
+
 /// Gmail: `NO [ALERT] Too many simultaneous connections. (Failure)`, which comes where a refused login
 /// comes and is none; others say `Too many` in their own ways.
 pub fn is_crowded(text: &str) -> bool {
@@ -96,6 +121,49 @@ pub fn is_crowded(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_notice_in_the_place_of_a_mail_is_known_by_its_sender_and_its_words() {
+        let exchange = "Microsoft Exchange Server";
+        let subject = "Retrieval using the IMAP4 protocol failed for the following message: 12";
+        for (sender, subject, text, expected) in [
+            (exchange, subject, "", true),
+            (
+                exchange,
+                "",
+                "The server couldn't retrieve the following message:\n\nSubject: x",
+                true,
+            ),
+            (
+                exchange,
+                "",
+                "\r\nThe server could not retrieve the following message:",
+                true,
+            ),
+            (
+                "Casey",
+                subject,
+                "The server couldn't retrieve the following message:",
+                false,
+            ),
+            ("\"Microsoft Exchange Server\" <>", subject, "", true),
+            ("", subject, "", true),
+            ("", "RE: hello", "", false),
+            (exchange, "RE: hello", "hello", false),
+            (
+                exchange,
+                "",
+                "I got: The server couldn't retrieve the following message",
+                false,
+            ),
+        ] {
+            assert_eq!(
+                is_substitute(sender, subject, text),
+                expected,
+                "{sender} {subject} {text}"
+            );
+        }
+    }
 
     #[test]
     fn the_suggested_backoff_is_read_and_bounded() {

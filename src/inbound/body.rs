@@ -5,12 +5,15 @@ use sha2::{Digest, Sha256};
 
 use super::{Parts, Settings, SyncError};
 use crate::{
-    imap::{ImapError, Listed, Session, quirks},
+    diagnosis::{Context, Failure, explain},
+    imap::{ImapError, Listed, Session, Step, quirks},
     mime,
     model::{FailureClass, ParsedMail, Timestamp, fail_point},
     store::{Aside, AsideReason, IngestItem, NewMessage},
 };
 
+/// How Exchange Online begins a notice in the place of a mail.
+const SUBSTITUTE: &str = "retrieval using the imap4 protocol failed";
 /// Octets of a header block that are kept of a mail over the size limit.
 const HEADER: u32 = 256 * 1024;
 
@@ -163,9 +166,18 @@ async fn oversize(session: &mut Session, one: Listed, octets: u64) -> Result<Kep
 pub(super) async fn read(parts: &Parts, kept: Vec<Kept>) -> Result<Vec<IngestItem>, SyncError> {
     let mut items = Vec::with_capacity(kept.len());
     for Kept { listed, what } in kept {
-        items.push(match what {
+        let item = match what {
             What::Mail(body) => {
                 let (parsed, sha256) = parse(parts, body.clone()).await;
+                if let Some(detail) = parsed.as_ref().ok().and_then(substitute) {
+                    items.push(IngestItem::Aside(Aside {
+                        uid: listed.uid,
+                        reason: AsideReason::Unreadable,
+                        detail,
+                        raw: Some(parts.blobs.keep(body).await?),
+                    }));
+                    continue;
+                }
                 let size = u64::try_from(body.len()).unwrap_or(u64::MAX);
                 IngestItem::Message(Box::new(NewMessage {
                     uid: listed.uid,
@@ -192,9 +204,30 @@ pub(super) async fn read(parts: &Parts, kept: Vec<Kept>) -> Result<Vec<IngestIte
                     raw,
                 })
             }
-        });
+        };
+        items.push(item);
     }
     Ok(items)
+}
+
+/// What is said where the server gave a notice of its own in the place of a mail; `None` for a mail.
+fn substitute(mail: &ParsedMail) -> Option<String> {
+    let text = mail.text.as_deref().unwrap_or_default();
+    let sender = format!("{} {}", mail.from.name, mail.from.address);
+    if !quirks::is_substitute(&sender, &mail.subject, text) {
+        return None;
+    }
+    let notice: String = [mail.subject.as_str(), text].join(" ");
+    let refused = ImapError::Refused {
+        during: Step::Fetch,
+        code: None,
+        text: match notice.to_ascii_lowercase().contains(SUBSTITUTE) {
+            true => notice,
+            false => format!("{SUBSTITUTE}: {notice}"),
+        },
+    };
+    let said = explain(&Failure::Imap(refused), &Context::default());
+    Some(format!("{} {} {}", said.what, said.why, said.next))
 }
 
 /// A mail is known again by its date, among others: without INTERNALDATE only what stands in the mail
@@ -224,7 +257,6 @@ async fn parse(parts: &Parts, body: Bytes) -> (Result<ParsedMail, String>, [u8; 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::imap::Step;
 
     #[test]
     fn a_mail_has_the_same_date_whenever_it_is_read() {

@@ -63,7 +63,11 @@ impl Report {
 
     /// Something failed; it is told with the state it leads to.
     pub(super) fn failed(&mut self, error: SyncError) {
-        let context = Context::of(&self.account, LaneName::Inbound);
+        let provider = self.account.provider();
+        let context = Context {
+            application: provider.is_some_and(|id| self.parts.keeper.is_application(id)),
+            ..Context::of(&self.account, LaneName::Inbound)
+        };
         self.diagnosis = Some(explain(&trouble::failure(error), &context));
     }
 

@@ -49,7 +49,7 @@ pub(super) fn refuses_client(refusal: &Refusal) -> bool {
         | 7000218 | 7000222 => Some(true),
         // A public client, an application that is disabled or not found, a wrong tenant or cloud: some come
         // with the word `invalid_client`, and another credential helps with none.
-        90002 | 90038 | 700016 | 700025 | 900382 | 900432 | 7000112 => Some(false),
+        90002 | 90038 | 700016 | 700025 | 900382 | 900432 | 7000112 | 7000229 => Some(false),
         _ => None,
     });
     known.unwrap_or(refusal.error == "invalid_client")
@@ -82,7 +82,7 @@ const NUMBERS: &[(Verdict, &[u32])] = &[
         Verdict::Administrator,
         &[
             50194, 70001, 90002, 90038, 90043, 90124, 90130, 700005, 700011, 700016, 900382,
-            900432, 1000031, 7000112, 9001023, 9002332,
+            900432, 1000031, 7000112, 7000229, 9001023, 9002332,
         ],
     ),
     // Redirect URI; resource or licence missing; permission or scope not registered; admin consent.

@@ -68,7 +68,12 @@ impl Report {
 
     /// Something failed; it is told with the state it leads to.
     pub(super) fn failed(&mut self, error: SendError) {
-        let context = Context::of(&self.recorder.account, LaneName::Outbound);
+        let (account, parts) = (&self.recorder.account, &self.recorder.parts);
+        let provider = account.provider();
+        let context = Context {
+            application: provider.is_some_and(|id| parts.keeper.is_application(id)),
+            ..Context::of(account, LaneName::Outbound)
+        };
         self.diagnosis = Some(explain(&trouble::failure(error), &context));
     }
 

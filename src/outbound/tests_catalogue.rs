@@ -98,10 +98,11 @@ async fn every_text(by: By) {
                     "{line}: {state}"
                 );
                 if hold {
-                    // Its time is minutes away: a new task, as after the account is edited, goes on at once.
+                    // Its time is over.
                     world.server.obey(|_| None);
-                    lane.stopped().await;
-                    lane = world.run().await;
+                    tokio::time::pause();
+                    tokio::time::advance(wait).await;
+                    tokio::time::resume();
                 }
             }
         }

@@ -21,7 +21,7 @@ use super::{
     Settings, TokenError, device::Devices, issuer::Issuer, journal::Journal, refresh, slot::Slot,
 };
 use crate::{
-    model::{Clock, CloudProviderId, Grant, NewCloudProvider, NodeId, Timestamp},
+    model::{Access, Clock, CloudProviderId, Grant, NewCloudProvider, NodeId, Timestamp},
     oauth::{OauthClient, OauthError, endpoints},
     store::Store,
 };
@@ -143,6 +143,12 @@ impl TokenKeeper {
     /// Why the last refresh of this grant failed, if it did.
     pub fn trouble(&self, provider: CloudProviderId) -> Option<OauthError> {
         self.inner.slot(provider).trouble()
+    }
+
+    /// Whether nobody signs in for this provider, since it has the application's own access; as far as is known, which
+    /// it is from the first attempt at a token on.
+    pub fn is_application(&self, provider: CloudProviderId) -> bool {
+        self.inner.slot(provider).known().access == Some(Access::Application)
     }
 
     async fn obtain(&self, slot: &Arc<Slot>) -> Result<Token, TokenError> {

@@ -89,7 +89,7 @@ pub(super) const APPLICATION: &[Row<Mark>] = &[
         ),
     ),
     (
-        Mark::Numbers(&[700016, 700011]),
+        Mark::Numbers(&[700016, 700011, 7000229]),
         entry(
             "oauth_application_unknown",
             Administrator,

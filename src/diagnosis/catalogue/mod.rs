@@ -11,6 +11,7 @@ mod entra_policy;
 mod graph;
 mod imap;
 mod oauth;
+mod own_access;
 mod smtp;
 mod smtp_account;
 mod smtp_message;
@@ -19,6 +20,7 @@ pub use graph::GraphRefusal;
 pub(super) use graph::graph;
 pub(super) use imap::imap;
 pub(super) use oauth::{Spoken, oauth};
+pub(super) use own_access::{REFUSED, own_access};
 pub(super) use smtp::{Said, smtp};
 
 use super::{Context, explain::is_disturbing};

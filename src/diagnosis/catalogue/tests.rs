@@ -9,6 +9,7 @@ fn all() -> Vec<&'static Entry> {
     let mut all = imap::entries();
     all.extend(smtp::entries());
     all.extend(graph::entries());
+    all.extend(own_access::entries());
     all.extend(oauth::numbered().into_iter().map(|(_, entry)| entry));
     all
 }
@@ -45,6 +46,7 @@ fn every_entry_says_what_happened_and_what_to_do_and_no_placeholder_is_left() {
         provider: Some("3".into()),
         delegate: Some("anna@example.test".into()),
         lane: None,
+        application: false,
     };
     for context in [Context::default(), full] {
         for entry in all() {
@@ -61,6 +63,18 @@ fn every_entry_says_what_happened_and_what_to_do_and_no_placeholder_is_left() {
                 entry.code
             );
         }
+    }
+}
+
+#[test]
+fn where_an_application_has_the_access_nobody_is_asked_to_sign_in() {
+    let codes: Vec<&str> = all().iter().map(|entry| entry.code).collect();
+    for code in own_access::replaced() {
+        assert!(codes.contains(&code), "{code} stands nowhere");
+    }
+    for entry in all() {
+        let said = own_access(entry).unwrap_or(entry);
+        assert_ne!(said.action, Action::SignInAgain, "{}", entry.code);
     }
 }
 

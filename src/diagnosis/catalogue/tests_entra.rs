@@ -50,6 +50,7 @@ pub(crate) const NUMBERS: &[Literal] = &[
     ("unauthorized_client", "AADSTS70001: The application named motion was not found in the tenant or is disabled.", "oauth_application_disabled", Administrator, "Enterprise applications"),
     ("unauthorized_client", "AADSTS700016: Application with identifier '1' was not found in the directory 'Contoso'. This can happen if the application has not been installed by the administrator of the tenant or consented to by any user in the tenant.", "oauth_application_unknown", Administrator, "Application Id and Tenant Id"),
     ("unauthorized_client", "AADSTS700011: Application with identifier '1' was not found in the directory.", "oauth_application_unknown", Administrator, "multitenant"),
+    ("invalid_client", "AADSTS7000229: The client application '1' is missing service principal in the tenant 'Contoso'. See instructions here: https://go.microsoft.com/fwlink/?linkid=2225119", "oauth_application_unknown", Administrator, "consented"),
     ("invalid_request", "AADSTS90002: Tenant 'contoso.example' not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud.", "oauth_tenant_unknown", Administrator, "Tenant Id"),
     ("invalid_request", "AADSTS90038: Tenant 'contoso' request is being redirected to the National Cloud 'MicrosoftOnline.US'.", "oauth_cloud_wrong", Administrator, "portal.azure.us"),
     ("invalid_request", "AADSTS900382: Confidential Client is not supported in Cross Cloud request.", "oauth_cloud_wrong", Administrator, "cloud"),
@@ -251,6 +252,50 @@ fn every_word_of_a_platform_has_its_code_its_class_and_its_next_step() {
     for (error, fine, text, code, action, next) in WORDS {
         check(refusal(error, *fine, text), code, *action, next);
     }
+}
+
+#[test]
+fn an_application_with_access_of_its_own_is_asked_for_consent_and_nobody_to_sign_in() {
+    let context = Context {
+        application: true,
+        provider: Some("3".into()),
+        ..Context::default()
+    };
+    let numbers = NUMBERS
+        .iter()
+        .map(|(error, text, code, action, _)| (refusal(error, None, text), *code, *action));
+    let words = WORDS
+        .iter()
+        .map(|(error, fine, text, code, action, _)| (refusal(error, *fine, text), *code, *action));
+    for (refusal, code, action) in numbers.chain(words) {
+        let error = OauthError::Refused(Box::new(refusal));
+        let said = explain(&Failure::Oauth(error.clone()), &context);
+        assert_ne!(said.action, SignInAgain, "{error}");
+        let consent = [
+            "sign_in_consent",
+            "oauth_permission_missing",
+            "oauth_admin_consent",
+        ];
+        if consent.contains(&code) {
+            assert_eq!(
+                (said.code, said.action),
+                ("oauth_application_consent", Administrator),
+                "{error}"
+            );
+            assert!(said.next.contains("IMAP.AccessAsApp"), "{}", said.next);
+        } else if action != SignInAgain {
+            assert_eq!((said.code, said.action), (code, action), "{error}");
+            continue;
+        }
+        for person in ["sign in again", "authenticate 3", "person who signed in"] {
+            let all = format!("{} {}", said.what, said.next).to_lowercase();
+            assert!(!all.contains(person), "{code}: {all}");
+        }
+        assert!(said.why.contains("0f4e1f0a"), "{}", said.why);
+    }
+    // The same where of a refusal only the text was kept.
+    let kept = Failure::SignInNeeded("AADSTS65001: no consent".into());
+    assert_eq!(explain(&kept, &context).code, "oauth_application_consent");
 }
 
 #[test]

@@ -39,6 +39,7 @@ fn context(by: By) -> Context {
         provider: (by == By::Token).then(|| "3".into()),
         delegate: (by == By::Token).then(|| "anna@contoso.example".into()),
         lane: None,
+        application: false,
     }
 }
 

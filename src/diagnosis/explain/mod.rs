@@ -1,5 +1,6 @@
 //! Failure and context → words. One file for each peer.
 
+mod copy;
 mod dial;
 mod graph;
 mod imap;
@@ -8,6 +9,7 @@ mod proxy;
 mod smtp;
 mod words;
 
+pub use self::copy::explain_copy;
 use self::words::Words;
 pub(super) use self::words::{is_disturbing, quote};
 use super::{Context, Diagnosis, Failure};

@@ -4,7 +4,7 @@ use super::words::{Words, ids, ids_in, quote};
 use crate::{
     diagnosis::{
         Context, LOST_ANSWER,
-        catalogue::{self, Spoken, fill},
+        catalogue::{self, REFUSED, Spoken, fill},
     },
     model::{Action, FailureClass},
     oauth::{OauthError, Reach, Refusal, entra},
@@ -92,7 +92,7 @@ pub(super) fn sign_in_needed(reason: &str, context: &Context) -> Words {
     let why = quote(reason) + &ids(trace.as_deref(), correlation.as_deref());
     // What the platform says of the older token is not why there is no newer one.
     if reason.starts_with(LOST_ANSWER) {
-        return asks_for_sign_in(why, context).by(Action::SignInAgain);
+        return asks_for_sign_in(why, context);
     }
     let numbers = entra::numbers_in(reason);
     let error = reason
@@ -105,14 +105,16 @@ pub(super) fn sign_in_needed(reason: &str, context: &Context) -> Words {
         numbers: &numbers,
         fine: None,
     };
-    let words = match catalogue::oauth(spoken) {
+    match catalogue::oauth(spoken) {
         Some(entry) if entry.action == Action::SignInAgain => Words::known(entry, context, &why),
         _ => asks_for_sign_in(why, context),
-    };
-    words.by(Action::SignInAgain)
+    }
 }
 
 fn asks_for_sign_in(why: String, context: &Context) -> Words {
+    if context.application {
+        return Words::known(&REFUSED, context, &why);
+    }
     Words::new(
         "sign_in_needed",
         fill(

@@ -124,7 +124,7 @@ fn reply_words(said: Said<'_>, error: &SmtpError, why: String, context: &Context
 
 /// A reply that is not known: what to do follows from its class and, for people, from the subject of its
 /// enhanced code (RFC 3463 §3).
-fn next(reply: &Reply, class: FailureClass) -> String {
+pub(super) fn next(reply: &Reply, class: FailureClass) -> String {
     let about = match reply.status().map(|(subject, _)| subject) {
         Some(1) => "It is about an address: check sender and recipients. ",
         Some(2) => "It is about a mailbox: it may be full, disabled or restricted. ",

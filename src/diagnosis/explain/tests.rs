@@ -176,6 +176,31 @@ fn with_a_cloud_provider_a_refused_login_speaks_of_the_token() {
 }
 
 #[test]
+fn with_the_applications_own_access_a_refused_login_speaks_of_the_service_principal() {
+    let context = Context {
+        provider: Some("3".into()),
+        mailbox: Some("desk@contoso.example".into()),
+        application: true,
+        ..Context::default()
+    };
+    for (failure, code) in [
+        (
+            imap_login("AUTHENTICATE failed."),
+            "imap_application_refused",
+        ),
+        (
+            smtp_login("Authentication unsuccessful [HOST]"),
+            "smtp_application_refused",
+        ),
+    ] {
+        let said = explain(&failure, &context);
+        assert_eq!((said.code, said.action), (code, Action::Administrator));
+        assert!(said.next.contains("New-ServicePrincipal"), "{}", said.next);
+        assert!(said.next.contains("desk@contoso.example"), "{}", said.next);
+    }
+}
+
+#[test]
 fn a_peers_words_cannot_draw_on_the_operators_screen() {
     let text = "no\r\n\u{1b}[2Jway \u{202e}gnp.exe";
     let diagnosis = explain(&imap_login(text), &Context::default());

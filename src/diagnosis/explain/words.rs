@@ -5,7 +5,7 @@ use std::error::Error;
 use crate::{
     diagnosis::{
         Context,
-        catalogue::{Entry, fill},
+        catalogue::{Entry, fill, own_access},
     },
     model::Action,
 };
@@ -41,6 +41,8 @@ impl Words {
 
     /// A row of the catalogue for this context, with the peer's own words behind its reason.
     pub(super) fn known(entry: &Entry, context: &Context, quoted: &str) -> Self {
+        let own = context.application.then(|| own_access(entry)).flatten();
+        let entry = own.unwrap_or(entry);
         let why = match entry.why {
             "" => quoted.to_owned(),
             why => format!("{} Its words: {quoted}", fill(why, context)),

@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 
 use crate::{
     account::AccountStatus,
-    model::{Account, AccountId, AccountKey, Authentication},
+    diagnosis::{Context, Diagnosis, Failure, explain},
+    model::{Account, AccountId, AccountKey, Authentication, FailureClass, GrantState, LaneName},
     store::{Page, Rows},
     transcript::Subject,
 };
@@ -68,10 +69,38 @@ async fn warned(
         let status = statuses.iter().find(|status| status.account == account.id);
         let counts = desk.store.outbox_counts(account.id).await?;
         let row = ShownAccount::new(account, status, &counts);
-        let row = row.with_last_contact(fresh.inbound, fresh.outbound);
+        let mut row = row.with_last_contact(fresh.inbound, fresh.outbound);
+        let lanes = status.map(shown::in_session).unwrap_or_default();
+        if !lanes.is_empty()
+            && let Some(token) = no_next_token(desk, account).await
+        {
+            row = row.ending(&lanes, &token);
+        }
         rows.push(fresh.of(row));
     }
     Ok(rows)
+}
+
+/// Why an account whose sessions are good gets no access token for the next ones; `None` where it does, as far as is
+/// known. A grant that cannot be read is told with its provider.
+pub(super) async fn no_next_token(desk: &Desk, account: &Account) -> Option<Diagnosis> {
+    let provider = account.provider()?;
+    let application = desk.keeper.is_application(provider);
+    let grant = desk.store.grant_get(provider).await.ok().flatten();
+    let refused = grant.filter(|grant| grant.state == GrantState::NeedsSignIn && !application);
+    let failure = match refused {
+        Some(grant) => Failure::SignInNeeded(grant.reason.unwrap_or_default()),
+        None => Failure::Oauth(
+            desk.keeper
+                .trouble(provider)
+                .filter(|error| error.class() == FailureClass::OperatorMustAct)?,
+        ),
+    };
+    let context = Context {
+        application,
+        ..Context::of(account, LaneName::Inbound)
+    };
+    Some(explain(&failure, &context))
 }
 
 /// A page of accounts with their lanes and queues.

@@ -5,9 +5,10 @@ use serde_json::{Map, Value};
 
 use crate::{
     account::{AccountStatus, Overall},
-    diagnosis::{LaneState, LaneStatus, Warning, account_warnings},
+    diagnosis::{Diagnosis, LaneState, LaneStatus, Warning, account_warnings, ending_session},
     model::{
-        Account, Action, Authentication, Backfill, RecipientState, Server, Timestamp, TlsVerify,
+        Account, Action, Authentication, Backfill, LaneName, RecipientState, Server, Timestamp,
+        TlsVerify,
     },
 };
 
@@ -141,6 +142,27 @@ impl ShownAccount {
     }
 }
 
+/// The lanes whose session is good now.
+pub(super) fn in_session(status: &AccountStatus) -> Vec<LaneName> {
+    [
+        (LaneName::Inbound, &status.inbound),
+        (LaneName::Outbound, &status.outbound),
+    ]
+    .into_iter()
+    .filter(|(_, lane)| matches!(lane.state, LaneState::Ready | LaneState::Working))
+    .map(|(lane, _)| lane)
+    .collect()
+}
+
+impl ShownAccount {
+    /// Says of these lanes that there will be no access token for their next session.
+    pub(super) fn ending(mut self, lanes: &[LaneName], token: &Diagnosis) -> Self {
+        let warnings = lanes.iter().map(|lane| ending_session(*lane, token).into());
+        self.status.warnings.extend(warnings);
+        self
+    }
+}
+
 impl ShownServer {
     fn new(server: &Server) -> Self {
         Self {
@@ -165,6 +187,8 @@ struct ShownWarning {
     code: &'static str,
     lane: &'static str,
     what: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
     next: String,
 }
 
@@ -174,6 +198,7 @@ impl From<Warning> for ShownWarning {
             code: warning.code,
             lane: warning.lane.as_str(),
             what: warning.what,
+            why: warning.why,
             next: warning.next,
         }
     }
@@ -251,3 +276,7 @@ fn queue(counts: &[(RecipientState, i64)]) -> Map<String, Value> {
         .map(|(state, name)| (name.to_owned(), Value::from(count(state))))
         .collect()
 }
+
+#[cfg(test)]
+#[path = "shown_tests.rs"]
+mod tests;

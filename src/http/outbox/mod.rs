@@ -4,14 +4,19 @@ mod entered;
 mod send;
 mod shown;
 
+use std::collections::{BTreeMap, btree_map::Entry};
+
 use axum::{Json, extract::State, response::Response};
 use serde::Serialize;
 
-use crate::model::OutboxId;
+use crate::{
+    diagnosis::Context,
+    model::{AccountId, LaneName, OutboxId},
+    store::Rows,
+};
 
 use super::{
     Desk, answer,
-    messages::convert,
     problem::ApiError,
     query::{Query, RowId},
 };
@@ -32,8 +37,30 @@ pub(super) async fn list(State(desk): State<Desk>, mut query: Query) -> Result<R
         entered::state,
     );
     query.done()?;
-    let rows = desk.store.outbox_list(account, state, wanted.page).await?;
-    answer::list(convert::<_, ShownOutgoing>(rows), &wanted)
+    let found = desk.store.outbox_list(account, state, wanted.page).await?;
+    let mut contexts: BTreeMap<AccountId, Context> = BTreeMap::new();
+    let mut rows = Vec::with_capacity(found.rows.len());
+    for row in found.rows {
+        let context = match contexts.entry(row.account) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(free) => free.insert(context(&desk, row.account).await?),
+        };
+        rows.push(ShownOutgoing::new(row, None, context));
+    }
+    let count = found.count;
+    answer::list(Rows { count, rows }, &wanted)
+}
+
+/// Whose mail it is, for the words about its copies.
+async fn context(desk: &Desk, account: AccountId) -> Result<Context, ApiError> {
+    let account = desk.store.account_get(account).await?;
+    Ok(account.map_or_else(Context::default, |account| {
+        let provider = account.provider();
+        Context {
+            application: provider.is_some_and(|id| desk.keeper.is_application(id)),
+            ..Context::of(&account, LaneName::Outbound)
+        }
+    }))
 }
 
 pub(super) async fn show(
@@ -41,7 +68,8 @@ pub(super) async fn show(
     RowId(id): RowId<OutboxId>,
 ) -> Result<Json<impl Serialize>, ApiError> {
     let (row, attempts) = desk.store.outbox_get(id).await?.ok_or(MISSING)?;
-    Ok(Json(ShownOutgoing::new(row, Some(attempts))))
+    let context = context(&desk, row.account).await?;
+    Ok(Json(ShownOutgoing::new(row, Some(attempts), &context)))
 }
 
 pub(super) async fn raw(

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::{
+    diagnosis::{Context, Diagnosis, explain_copy},
     model::{OutboxId, RecipientState},
     store::{AttemptRow, NewOutgoing, OutboxRow, RecipientRow},
 };
@@ -40,7 +41,31 @@ struct ShownRecipient {
     next_at: Option<String>,
     reply_code: Option<u16>,
     reply_text: Option<String>,
+    /// What the reply means and what to do, where the copy was refused, waits or is in doubt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    diagnosis: Option<ShownDiagnosis>,
     updated_at: String,
+}
+
+#[derive(Serialize)]
+struct ShownDiagnosis {
+    code: &'static str,
+    what: String,
+    why: String,
+    next: String,
+    action: &'static str,
+}
+
+impl From<Diagnosis> for ShownDiagnosis {
+    fn from(said: Diagnosis) -> Self {
+        Self {
+            code: said.code,
+            what: said.what,
+            why: said.why,
+            next: said.next,
+            action: said.action.as_str(),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -70,8 +95,12 @@ struct AcceptedRecipient {
 }
 
 impl ShownOutgoing {
-    /// `attempts` only where one message is shown.
-    pub(super) fn new(row: OutboxRow, attempts: Option<Vec<AttemptRow>>) -> Self {
+    /// `attempts` only where one message is shown; `context` of the account's outbound lane.
+    pub(super) fn new(
+        row: OutboxRow,
+        attempts: Option<Vec<AttemptRow>>,
+        context: &Context,
+    ) -> Self {
         Self {
             id: row.id.get(),
             account: row.account.get(),
@@ -81,7 +110,11 @@ impl ShownOutgoing {
             from: row.envelope_from.to_string(),
             size: row.size,
             state: worst(row.recipients.iter().map(|one| one.state)).as_str(),
-            recipients: row.recipients.into_iter().map(Into::into).collect(),
+            recipients: row
+                .recipients
+                .into_iter()
+                .map(|one| ShownRecipient::new(one, context))
+                .collect(),
             attempts: attempts.map(|list| list.into_iter().map(Into::into).collect()),
             created_at: row.created_at.rfc3339(),
             expires_at: row.expires_at.rfc3339(),
@@ -89,15 +122,12 @@ impl ShownOutgoing {
     }
 }
 
-impl From<OutboxRow> for ShownOutgoing {
-    fn from(row: OutboxRow) -> Self {
-        Self::new(row, None)
-    }
-}
-
-impl From<RecipientRow> for ShownRecipient {
-    fn from(row: RecipientRow) -> Self {
+impl ShownRecipient {
+    fn new(row: RecipientRow, context: &Context) -> Self {
+        let text = row.reply_text.as_deref().unwrap_or_default();
+        let said = explain_copy(row.state, row.reply_code, text, context);
         Self {
+            diagnosis: said.map(Into::into),
             id: row.id.get(),
             kind: row.kind.as_str(),
             address: row.address.to_string(),

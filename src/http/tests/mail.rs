@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use super::*;
 use crate::{
     mime,
-    model::{AccountId, Cursor, Generation, ListId, Uid, UidValidity},
+    model::{AccountId, Cursor, Generation, Lease, ListId, Uid, UidValidity},
     store::{IngestBatch, IngestItem, LeaseRow, NewMessage, NodeRow},
 };
 
@@ -24,11 +24,10 @@ fn with(mut body: Value, field: &str, value: Value) -> Value {
     body
 }
 
-/// Puts a mail into the store as the inbound lane does; its id.
-async fn received(office: &Office, account: i64, raw: &str) -> i64 {
+/// The account's lease, as the node of these tests holds it.
+pub(super) async fn lease(office: &Office, account: AccountId) -> Lease {
     let store = &office.desk.store;
     let now = office.desk.clock.now();
-    let account = AccountId::new(account);
     let node = NodeRow {
         id: NodeId::random(),
         name: "node-1".to_owned(),
@@ -39,7 +38,15 @@ async fn received(office: &Office, account: i64, raw: &str) -> i64 {
     store.node_register(&node).await.unwrap();
     let leases = store.lease_list().await.unwrap();
     let seen: &LeaseRow = leases.iter().find(|row| row.account == account).unwrap();
-    let lease = store.lease_acquire(seen, &node.id).await.unwrap().unwrap();
+    store.lease_acquire(seen, &node.id).await.unwrap().unwrap()
+}
+
+/// Puts a mail into the store as the inbound lane does; its id.
+async fn received(office: &Office, account: i64, raw: &str) -> i64 {
+    let store = &office.desk.store;
+    let now = office.desk.clock.now();
+    let account = AccountId::new(account);
+    let lease = lease(office, account).await;
     let cursor = Cursor {
         validity: UidValidity::new(1).unwrap(),
         generation: Generation(0),

@@ -7,6 +7,7 @@ mod examined;
 mod mail;
 mod providers;
 mod sign_in;
+mod told;
 mod transcript;
 
 use std::{sync::Arc, time::Duration};
