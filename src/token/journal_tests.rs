@@ -50,7 +50,7 @@ impl Bench {
             self.provider,
             &dead,
             epoch.unwrap(),
-            1,
+            (1, None),
             &attempt,
             self.clock.now(),
         );

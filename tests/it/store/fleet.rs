@@ -21,7 +21,8 @@ use crate::support::IdentityPlatform;
 const NODES: usize = 3;
 const TASKS: usize = 200;
 
-/// Fault 48. The platform gives no grace: a second request would end the grant.
+/// Fault 48. The platform gives no grace: a second request would end the grant. No node is registered as living, so that
+/// each may take the grant over from the others at any moment, as from one that was declared dead and is not.
 pub async fn two_hundred_tasks_of_three_nodes_cause_one_request(bench: &mut Bench) {
     let platform = IdentityPlatform::start(Duration::from_secs(3600), Duration::ZERO).await;
     let now = SystemClock.now();
