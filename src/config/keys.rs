@@ -234,7 +234,7 @@ pub(super) const KEYS: &[Key] = &[
             "Hosts that the two proxies above are not used for; a domain stands for all below it. This machine itself never is.",
             "An account's own proxy is used for every host."
         ],
-        "host names, domains and addresses between commas, or nothing",
+        "host names, domains, addresses and networks (10.0.0.0/8) between commas, or nothing",
         |config, text| parse::exceptions(text).map(|hosts| config.no_proxy = hosts),
         |config| config.no_proxy.join(",")
     ),

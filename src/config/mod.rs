@@ -83,7 +83,7 @@ pub struct Config {
     pub https_proxy: Option<Proxy>,
     /// `XC_EMAIL_MAIL_PROXY`.
     pub mail_proxy: Option<Proxy>,
-    /// `XC_EMAIL_NO_PROXY`: hosts, domains and addresses that neither proxy is used for.
+    /// `XC_EMAIL_NO_PROXY`: hosts, domains, addresses and networks that neither proxy is used for.
     pub no_proxy: Vec<String>,
     /// `XC_EMAIL_ALLOW_HOSTS`: names and addresses of this machine or its link that accounts may use.
     pub allow_hosts: Vec<String>,

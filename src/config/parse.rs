@@ -246,17 +246,24 @@ pub(super) fn proxy(text: &str) -> Result<Option<Proxy>, Wrong> {
         .map_err(|error| error.to_string())
 }
 
-/// Hosts, domains (`example.com`, `.example.com`, `*.example.com`) and addresses between commas or
-/// spaces.
+/// Hosts, domains (`example.com`, `.example.com`, `*.example.com`), addresses and networks
+/// (`10.0.0.0/8`) between commas or spaces.
 pub(super) fn exceptions(text: &str) -> Result<Vec<String>, Wrong> {
     let bare = text
         .split([',', ' ', '\t'])
         .map(|host| host.trim_start_matches("*.").trim_start_matches('.'))
-        .collect::<Vec<_>>()
-        .join(",");
-    hosts(&bare).or_else(|_| {
-        wrong("is not a list of hosts, domains and addresses (no ports, no URLs, no networks)")
-    })
+        .filter(|host| !host.is_empty());
+    let (networks, bare): (Vec<&str>, Vec<&str>) =
+        bare.partition(|host| host.parse::<ipnet::IpNet>().is_ok());
+    match hosts(&bare.join(",")) {
+        Ok(mut all) => {
+            all.extend(networks.into_iter().map(str::to_owned));
+            Ok(all)
+        }
+        Err(_) => wrong(
+            "is not a list of hosts, domains, addresses and networks (10.0.0.0/8; no ports, no URLs)",
+        ),
+    }
 }
 
 /// Host names and addresses between commas or spaces.
@@ -410,8 +417,14 @@ mod tests {
         );
         check(
             exceptions,
-            &["", "corp.test", ".corp.test, *.lab.test", "10.0.0.1,[::1]"],
-            &["*", "http://x", "a:1", "10.0.0.0/8", "ä"],
+            &[
+                "",
+                "corp.test",
+                ".corp.test, *.lab.test",
+                "10.0.0.1,[::1]",
+                "10.0.0.0/8, fd00::/8,corp.test",
+            ],
+            &["*", "http://x", "a:1", "10.0.0.0/33", "a/8", "ä"],
         );
         check(
             hosts,

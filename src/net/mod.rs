@@ -70,7 +70,7 @@ pub struct Settings {
     pub allow_hosts: Vec<String>,
     /// The proxy of every account that does not say otherwise; it may be on this machine.
     pub mail_proxy: Option<Proxy>,
-    /// Hosts, domains (with all below them) and addresses that `mail_proxy` is not used for; this
+    /// Hosts, domains (with all below them), addresses and networks that `mail_proxy` is not used for; this
     /// machine itself never needs to be named.
     pub no_proxy: Vec<String>,
 }

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use ipnet::IpNet;
+
 use super::{Settings, address};
 use crate::model::{Proxy, ProxyChoice};
 
@@ -38,7 +40,8 @@ pub(super) fn way<'a>(choice: &'a ProxyChoice, settings: &'a Settings, host: &st
     }
 }
 
-/// A name is excepted by itself and by each domain that it lies in, an address by itself.
+/// A name is excepted by itself and by each domain that it lies in, an address by itself and by each
+/// network that it lies in. A name is not resolved to find out.
 fn is_excepted(no_proxy: &[String], host: &str) -> bool {
     let host = host.to_ascii_lowercase();
     let address = address::literal(&host);
@@ -47,6 +50,9 @@ fn is_excepted(no_proxy: &[String], host: &str) -> bool {
         let excepted = excepted.trim_matches('.').to_ascii_lowercase();
         if let Some(ip) = address {
             let bare = excepted.trim_start_matches('[').trim_end_matches(']');
+            if let Ok(network) = bare.parse::<IpNet>() {
+                return network.contains(&ip.to_canonical());
+            }
             return bare
                 .parse::<IpAddr>()
                 .is_ok_and(|named| named.to_canonical() == ip.to_canonical());
@@ -79,6 +85,8 @@ mod tests {
                 "*.lab.test".into(),
                 ".x.test".into(),
                 "10.0.0.9".into(),
+                "192.168.0.0/16".into(),
+                "fd00::/8".into(),
             ],
             ..Settings::default()
         };
@@ -109,6 +117,16 @@ mod tests {
             (&ProxyChoice::Process, &with, "a.x.test", "direct"),
             (&ProxyChoice::Process, &with, "10.0.0.9", "direct"),
             (&ProxyChoice::Process, &with, "10.0.0.8", "process false"),
+            (&ProxyChoice::Process, &with, "192.168.7.1", "direct"),
+            (&ProxyChoice::Process, &with, "::ffff:192.168.7.1", "direct"),
+            (&ProxyChoice::Process, &with, "192.169.0.1", "process false"),
+            (&ProxyChoice::Process, &with, "[fd12::1]", "direct"),
+            (
+                &ProxyChoice::Process,
+                &with,
+                "[2001:db8::1]",
+                "process false",
+            ),
             (&own, &with, "mail.corp.test", "own true"),
             // This machine itself.
             (&ProxyChoice::Process, &with, "localhost", "direct"),
