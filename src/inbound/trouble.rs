@@ -109,7 +109,8 @@ mod tests {
         }
     }
     #[test]
-    fn row_44_a_name_that_does_not_resolve_is_tried_again_and_told_when_it_stays() {
+    fn a_name_that_does_not_resolve_is_tried_again_and_told_when_it_stays() {
+        // Fault 44.
         use crate::net::DialStep;
         let dial = |error| trouble(&SyncError::Imap(ImapError::Dial(error)));
         for words in [

@@ -29,7 +29,6 @@ pub(crate) struct Issued {
     identity: native_tls::Identity,
     pub(crate) fingerprint: Fingerprint,
     pub(crate) pem: String,
-    pub(crate) key_pem: String,
 }
 
 fn key() -> PKey<Private> {
@@ -102,7 +101,6 @@ impl Authority {
             identity,
             fingerprint: Fingerprint::new(digest.as_ref().try_into().unwrap()),
             pem: String::from_utf8(pem).unwrap(),
-            key_pem: String::from_utf8(key).unwrap(),
         }
     }
 }

@@ -1,16 +1,10 @@
 //! Servers whose TLS is at fault in other ways (fault 45). An end without a close notify reads like
 //! any other end here: that what was cut is not taken for complete is the protocols' matter, and tested there.
 
-use std::{
-    io::{BufRead, Read, Write},
-    process::{Command, Stdio},
-};
-
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
     task::JoinSet,
-    time::timeout,
 };
 
 use super::super::testing;
@@ -48,84 +42,11 @@ async fn a_server_that_chooses_tls_1_0_is_refused_with_an_alert() {
     assert!(answer.ends_with(&[2, 70]), "{answer:?}");
 }
 
-/// Lines of a child's output.
-fn output(of: impl Read + Send + 'static) -> tokio::sync::mpsc::UnboundedReceiver<String> {
-    let (heard, lines) = tokio::sync::mpsc::unbounded_channel();
-    std::thread::spawn(move || {
-        for line in std::io::BufReader::new(of).lines().map_while(Result::ok) {
-            if heard.send(line).is_err() {
-                return;
-            }
-        }
-    });
-    lines
-}
-
-/// Fault 45: a server that renegotiates in the middle of a session. What is read stays whole, or the line ends.
-#[tokio::test]
-async fn a_renegotiation_in_mid_session_neither_hangs_nor_mixes_what_is_read() {
-    let home = tempfile::tempdir().unwrap();
-    let own = testing::Authority::new("Test CA").issue("mail.test", 30);
-    let (certificate, key) = (home.path().join("c.pem"), home.path().join("k.pem"));
-    std::fs::write(&certificate, &own.pem).unwrap();
-    std::fs::write(&key, &own.key_pem).unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    drop(listener);
-    // It sends what is typed; a line `r` makes it renegotiate, which only TLS 1.2 knows.
-    let mut server = Command::new("openssl")
-        .args([
-            "s_server",
-            "-tls1_2",
-            "-accept",
-            &format!("127.0.0.1:{port}"),
-        ])
-        .arg("-cert")
-        .arg(&certificate)
-        .arg("-key")
-        .arg(&key)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut typed = server.stdin.take().unwrap();
-    let mut lines = output(server.stdout.take().unwrap());
-    let limit = std::time::Duration::from_secs(20);
-    let mut until = async |word: &str| {
-        let found = async { while lines.recv().await.is_some_and(|line| !line.contains(word)) {} };
-        timeout(limit, found).await.expect(word);
-    };
-    until("ACCEPT").await;
-    let net = testing::net(&["127.0.0.1"]);
-    let tcp = net.dial("127.0.0.1", port).await.unwrap();
-    let mut tls = net
-        .tls("mail.test", &TlsVerify::AcceptAny, tcp)
-        .await
-        .unwrap();
-    tls.write_all(b"one\n").await.unwrap();
-    tls.flush().await.unwrap();
-    until("one").await;
-    typed.write_all(b"alpha\n").unwrap();
-    let mut read = vec![0; 6];
-    timeout(limit, tls.read_exact(&mut read))
-        .await
-        .unwrap()
-        .unwrap();
-    assert_eq!(read, b"alpha\n");
-    typed.write_all(b"r\n").unwrap();
-    typed.write_all(b"beta\n").unwrap();
-    let mut read = vec![0; 5];
-    match timeout(limit, tls.read_exact(&mut read)).await.unwrap() {
-        Ok(_) => assert_eq!(read, b"beta\n"),
-        Err(error) => assert!(!error.to_string().is_empty()),
-    }
-    server.kill().unwrap();
-    server.wait().unwrap();
-}
+// Fault 45: a renegotiation in mid-session is tested with OpenSSL's own server, among the integration tests.
 
 #[tokio::test]
 async fn a_certificate_that_vouches_for_itself_is_refused() {
+    // Fault 45: self-signed.
     let own = testing::Authority::new("localhost");
     let trusted = testing::Authority::new("Test CA");
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -65,6 +65,7 @@ async fn version_and_certificate_of_a_connection_are_known_whoever_vouches_for_i
 
 #[tokio::test]
 async fn a_good_certificate_is_accepted_and_each_bad_one_is_named() {
+    // Fault 45: expired, wrong name.
     let authority = testing::Authority::new("Test CA");
     let other = testing::Authority::new("Other CA");
     let good = authority.issue("mail.test", 30);

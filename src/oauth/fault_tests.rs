@@ -331,3 +331,53 @@ async fn an_answer_that_stops_half_way_costs_only_the_timeout() {
         assert!(!format!("{error:?}").contains("canary"));
     }
 }
+
+#[tokio::test]
+async fn an_answer_that_ends_without_a_close_notify_is_not_taken_for_complete() {
+    // Fault 45: truncated is not complete.
+    let authority = testing::Authority::new("ours");
+    let root = native_tls::Certificate::from_pem(authority.pem.as_bytes()).unwrap();
+    let acceptor = authority.issue("localhost", 1).acceptor();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let whole = r#"{"access_token": "canary", "refresh_token": "canary"}"#;
+    let cut = whole.strip_suffix("ary\"}").unwrap();
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n";
+    // Cut before the length that was said, before the last chunk, and with nothing said about its length.
+    let answers = [
+        format!("{head}content-length: 90\r\n\r\n{whole}"),
+        format!(
+            "{head}transfer-encoding: chunked\r\n\r\n{:x}\r\n{whole}\r\n",
+            whole.len()
+        ),
+        format!("{head}connection: close\r\n\r\n{cut}"),
+    ];
+    let asked = answers.len();
+    let mut server = JoinSet::new();
+    server.spawn(async move {
+        for answer in answers {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut stream = acceptor.accept(stream).await.unwrap();
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request).await;
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            stream.flush().await.unwrap();
+            // Dropped: the socket is closed, and TLS is told nothing.
+        }
+    });
+    let mut provider = Platform::start(|_, _| Reply::tokens("a", None))
+        .await
+        .provider("p");
+    provider.authority = Some(format!("https://localhost:{port}"));
+    let client = OauthClient::new(&[root], &Settings::default()).unwrap();
+    for _ in 0..asked {
+        let refreshed = client
+            .refresh(&provider, Credential::None, &secret("rt"))
+            .await;
+        let error = refreshed.unwrap_err();
+        assert_eq!(error.class(), FailureClass::RetryLater, "{error:?}");
+        assert!(!error.needs_sign_in());
+        assert!(!format!("{error:?}{error}").contains("canary"), "{error:?}");
+    }
+    server.join_all().await;
+}

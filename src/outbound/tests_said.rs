@@ -347,13 +347,21 @@ async fn a_json_challenge_is_answered_with_an_empty_line_and_classified_by_what_
 #[tokio::test]
 async fn a_challenge_of_a_mebibyte_is_bounded_and_passing_trouble() {
     let challenge: &'static str = format!("334 {}\r\n", "QUJD".repeat(256 * 1024)).leak();
-    let world = by_token(on(TOKEN, challenge)).await;
-    let id = world.queue(&["a@y.test"]).await;
-    let mut lane = world.run().await;
-    let diagnosis = lane.until(Waiting).await.diagnosis.unwrap();
-    assert_eq!(diagnosis.action, Action::Retry, "{diagnosis:?}");
-    assert!(diagnosis.why.len() < 1000, "{}", diagnosis.why.len());
-    world.server.obey(|_| None);
-    world.until(id, &["sent"]).await;
-    lane.stopped().await;
+    // In the place of the invitation, and of the reason.
+    for step in ["AUTH", TOKEN] {
+        let world = by_token(on(step, challenge)).await;
+        let id = world.queue(&["a@y.test"]).await;
+        let mut lane = world.run().await;
+        let diagnosis = lane.until(Waiting).await.diagnosis.unwrap();
+        assert_eq!(diagnosis.action, Action::Retry, "{diagnosis:?}");
+        assert!(diagnosis.why.len() < 1000, "{}", diagnosis.why.len());
+        // No token follows what was no invitation.
+        let said = world.server.seen().commands;
+        let token = said.iter().any(|command| command.starts_with(TOKEN));
+        assert_eq!(token, step == TOKEN, "{said:?}");
+        assert_eq!(world.copies(id).await[0].1, 0, "no attempt is counted");
+        world.server.obey(|_| None);
+        world.until(id, &["sent"]).await;
+        lane.stopped().await;
+    }
 }

@@ -203,6 +203,7 @@ struct Begin {
     node: NodeId,
     epoch: i64,
     version: i64,
+    under_way: Option<String>,
     attempt: String,
     now: i64,
 }
@@ -214,7 +215,7 @@ impl Step for Begin {
         let matched = tx
             .run(
                 sqlx::query(
-                    "UPDATE grants SET state = 'refreshing', attempt = ?, attempt_started_at = ?, updated_at = ? WHERE provider_id = ? AND holder = ? AND epoch = ? AND version = ? AND (refresh_token IS NOT NULL OR provider_id IN (SELECT id FROM cloud_providers WHERE access = 'application'))",
+                    "UPDATE grants SET state = 'refreshing', attempt = ?, attempt_started_at = ?, updated_at = ? WHERE provider_id = ? AND holder = ? AND epoch = ? AND version = ? AND COALESCE(attempt, '') = ? AND (refresh_token IS NOT NULL OR provider_id IN (SELECT id FROM cloud_providers WHERE access = 'application'))",
                 )
                 .bind(&self.attempt)
                 .bind(self.now)
@@ -222,7 +223,8 @@ impl Step for Begin {
                 .bind(self.provider)
                 .bind(self.node.as_str())
                 .bind(self.epoch)
-                .bind(self.version),
+                .bind(self.version)
+                .bind(self.under_way.as_deref().unwrap_or_default()),
             )
             .await?;
         Ok(matched == 1)
@@ -356,15 +358,16 @@ impl Store {
         self.write(Hold(provider, node.clone())).await
     }
 
-    /// Compare-and-set: holder and epoch ours, version unchanged → state refreshing, attempt, started
-    /// (committed BEFORE the request, I3). False: lost, or there is nothing to refresh with (a refresh token,
-    /// or the application's own access). A refresh that an earlier run left behind is taken over.
+    /// Compare-and-set: holder and epoch ours, version and the refresh under way as they were `seen` → state
+    /// refreshing, attempt, started (committed BEFORE the request, I3). False: lost, or there is nothing to
+    /// refresh with (a refresh token, or the application's own access). A refresh that an earlier run left behind
+    /// is taken over by who has seen it; one that was begun since is not.
     pub async fn grant_refresh_begin(
         &self,
         provider: CloudProviderId,
         node: &NodeId,
         epoch: i64,
-        version: i64,
+        seen: (i64, Option<&str>),
         attempt: &str,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
@@ -372,7 +375,8 @@ impl Store {
             provider: provider.get(),
             node: node.clone(),
             epoch,
-            version,
+            version: seen.0,
+            under_way: seen.1.map(|attempt| cut(attempt, 64)),
             attempt: cut(attempt, 64),
             now: now.millis(),
         };

@@ -277,7 +277,7 @@ async fn another_nodes_refresh_is_left_alone_until_it_must_be_over() {
         bench.provider,
         &dead,
         epoch.unwrap(),
-        1,
+        (1, None),
         "elsewhere.1",
         ahead,
     );
@@ -305,7 +305,7 @@ async fn another_nodes_refresh_that_is_long_over_is_taken_over_at_once() {
         bench.provider,
         &dead,
         epoch.unwrap(),
-        1,
+        (1, None),
         "elsewhere.1",
         then,
     );

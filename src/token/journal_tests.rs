@@ -1,5 +1,5 @@
-//! The token journal under a keeper: what an earlier run left there, good and bad (bad input 67, reliability
-//! matrix row 47).
+//! The token journal under a keeper: what an earlier run left there, good and bad (bad input 67,
+//! fault 47).
 
 use std::{fs, io::Write as _, os::unix::fs::MetadataExt as _, path::PathBuf, time::Duration};
 
@@ -50,7 +50,7 @@ impl Bench {
             self.provider,
             &dead,
             epoch.unwrap(),
-            1,
+            (1, None),
             &attempt,
             self.clock.now(),
         );

@@ -96,6 +96,8 @@ mod journal_tests;
 #[cfg(test)]
 mod keeper_tests;
 #[cfg(test)]
+mod reuse_tests;
+#[cfg(test)]
 mod sign_in_tests;
 #[cfg(test)]
 mod trouble_tests;

@@ -159,7 +159,7 @@ async fn begin(
             grant.provider,
             &keeper.node,
             epoch,
-            grant.version,
+            (grant.version, grant.attempt.as_deref()),
             attempt,
             keeper.clock.now(),
         )

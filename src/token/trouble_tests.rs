@@ -29,7 +29,14 @@ async fn interrupted(bench: &Bench) {
         .await
         .unwrap()
         .unwrap();
-    let begun = store.grant_refresh_begin(bench.provider, &dead, epoch, 1, "bench.attempt-1", now);
+    let begun = store.grant_refresh_begin(
+        bench.provider,
+        &dead,
+        epoch,
+        (1, None),
+        "bench.attempt-1",
+        now,
+    );
     assert!(begun.await.unwrap());
     assert_eq!(bench.grant().await.state, GrantState::Refreshing);
 }

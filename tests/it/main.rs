@@ -16,6 +16,7 @@
 mod application;
 mod calendar;
 mod canary;
+mod clocks;
 mod commands;
 mod doctor;
 mod faults;
@@ -26,6 +27,7 @@ mod oauth;
 mod operator;
 mod packaging;
 mod refusals;
+mod renegotiation;
 mod sign_in;
 mod smtp;
 mod spine;

@@ -218,7 +218,7 @@ async fn sign_in_is_asked_for(daemon: &Daemon, provider: i64) {
 }
 
 /// A provider at the test's own platform, signed in.
-async fn add_scripted(daemon: &Daemon, platform: &IdentityPlatform) -> i64 {
+pub async fn add_scripted(daemon: &Daemon, platform: &IdentityPlatform) -> i64 {
     let provider = daemon
         .api
         .post(

@@ -66,7 +66,8 @@ async fn a_sign_in_that_is_dead_is_told_while_the_session_still_works() {
     assert_eq!(no_next_token(&office.desk, &account).await, None);
     let node = NodeId::random();
     let epoch = store.grant_hold(provider, &node).await.unwrap().unwrap();
-    let begun = store.grant_refresh_begin(provider, &node, epoch, grant.version, "a.1", now);
+    let begun =
+        store.grant_refresh_begin(provider, &node, epoch, (grant.version, None), "a.1", now);
     assert!(begun.await.unwrap());
     let reason = "the identity platform refused with invalid_grant: AADSTS70043: sign-in frequency";
     let dead = store.grant_refresh_failed(provider, "a.1", GrantState::NeedsSignIn, reason, now);

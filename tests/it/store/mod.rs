@@ -10,6 +10,7 @@ mod bench;
 mod commit_thief;
 mod due;
 mod engine;
+mod fleet;
 mod mail;
 mod private_server;
 mod queue;
@@ -81,6 +82,7 @@ conformance!(
     rivals::callers_that_are_dropped_disturb_nobody,
     rivals::many_writers_at_once_are_all_answered,
     rivals::a_stopped_store_finishes_what_waits_and_then_is_closed,
+    fleet::two_hundred_tasks_of_three_nodes_cause_one_request,
     due::last_contacts_only_grow_and_survive_a_crash,
     due::the_contacts_of_ten_thousand_accounts_are_recorded_at_once,
     due::an_announcement_is_made_once_by_whomever_and_again_after_a_wrong_clock,

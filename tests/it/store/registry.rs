@@ -401,7 +401,7 @@ pub async fn a_grant_is_refreshed_only_by_its_holder_and_only_once_per_version(b
 
     let begin = |node: NodeId, epoch: i64, version: i64, attempt: &'static str| async move {
         store
-            .grant_refresh_begin(provider, &node, epoch, version, attempt, at(2))
+            .grant_refresh_begin(provider, &node, epoch, (version, None), attempt, at(2))
             .await
             .unwrap()
     };
@@ -423,6 +423,13 @@ pub async fn a_grant_is_refreshed_only_by_its_holder_and_only_once_per_version(b
         (row.state, row.attempt.as_deref()),
         (GrantState::Refreshing, Some("t1"))
     );
+
+    assert!(
+        !begin(ours.clone(), epoch, 1, "x").await,
+        "one was begun since"
+    );
+    let over = store.grant_refresh_begin(provider, &ours, epoch, (1, Some("t1")), "t1", at(2));
+    assert!(over.await.unwrap(), "taken over by who has seen it");
 
     let finish = |attempt: &'static str, version: i64, new: NewTokens| async move {
         store
