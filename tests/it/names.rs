@@ -35,7 +35,9 @@ async fn wait_code(daemon: &Daemon, account: i64, codes: &[&str]) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_in_trouble_is_asked_for_again_with_growing_waits_and_its_account_comes_back_by_itself()
  {
-    let address = Ipv4Addr::new(127, 44, 0, 53);
+    // Its own for each run: all of them want port 53.
+    let [_, _, high, low] = std::process::id().to_be_bytes();
+    let address = Ipv4Addr::new(127, 44, high, low.max(1));
     let names = NameServer::start(address, NxDomain).await;
     let mut daemon = Daemon::prepare(Engine::Sqlite, &[]).await;
     let allowed = format!("{},{NAME}", daemon.setting("XC_EMAIL_ALLOW_HOSTS"));
@@ -88,7 +90,7 @@ async fn a_name_in_trouble_is_asked_for_again_with_growing_waits_and_its_account
     wait_code(&daemon, named, &["host_not_found", "host_lookup_silent"]).await;
     let seen = daemon.lane(named, "inbound").await;
     assert_eq!(seen.0, "waiting", "{seen:?}");
-    names.says(Address(Ipv4Addr::new(127, 44, 0, 99), AT_ONCE));
+    names.says(Address(Ipv4Addr::new(127, 45, 0, 99), AT_ONCE));
     wait_code(&daemon, named, &["host_refused"]).await;
     names.says(Address(good, Duration::from_secs(10)));
     eventually(
