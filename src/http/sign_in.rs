@@ -1,6 +1,8 @@
 //! Sign-ins in words for people and as the API shows them: the same on the browser's page, in problem
 //! documents and on the command line.
 
+use std::sync::Arc;
+
 use axum::http::StatusCode;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -9,10 +11,10 @@ use crate::{
     diagnosis::{Context, Failure, explain},
     model::HeldSignIn,
     oauth::OauthError,
-    token::{DeviceSignIn, DeviceState, SignInError, SignedIn},
+    token::{DeviceSignIn, DeviceState, SignInError, SignInFailure, SignedIn},
 };
 
-use super::problem::ApiError;
+use super::problem::{ApiError, Logged};
 
 /// A held sign-in without its tokens.
 #[derive(Clone, Serialize)]
@@ -48,6 +50,28 @@ pub(super) fn outcome(signed_in: &SignedIn) -> Value {
         "signedInAs": signed_in.signed_in_as,
         "heldSignIn": signed_in.held.as_ref().map(ShownHeld::new),
     })
+}
+
+/// A sign-in that came to nothing, for who waits for it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::http) struct ShownFailure {
+    at: String,
+    code: &'static str,
+    what: String,
+    next: String,
+}
+
+impl ShownFailure {
+    pub(in crate::http) fn new(failure: &SignInFailure) -> Self {
+        let (_, what, next) = words(&failure.error);
+        Self {
+            at: failure.at.rfc3339(),
+            code: failure.error.code(),
+            what,
+            next,
+        }
+    }
 }
 
 /// A sign-in by code, for the person and for who waits for it.
@@ -106,7 +130,10 @@ impl From<SignInError> for ApiError {
             SignInError::ProviderMissing => Self::NotFound {
                 what: "cloud provider",
             },
-            SignInError::Store(error) => error.into(),
+            SignInError::Store(error) => match Arc::try_unwrap(error) {
+                Ok(error) => error.into(),
+                Err(shared) => Self::Internal(Logged::new(&*shared)),
+            },
             SignInError::NotBegun(error) => {
                 explain(&Failure::Oauth(error), &Context::default()).into()
             }

@@ -1,6 +1,6 @@
 //! Why there is no access token, and why a sign-in did not succeed.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::{diagnosis::Failure, model::FailureClass, oauth::OauthError, store::StoreError};
 
@@ -79,7 +79,7 @@ impl From<TokenError> for Failure {
 }
 
 /// Why a person who came back from the platform is not signed in. Nothing was stored.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum SignInError {
     /// The address they came back with is not one that a platform makes.
     #[error("the answer is malformed: {what}")]
@@ -162,7 +162,7 @@ pub enum SignInError {
     ProviderMissing,
     /// The database did not answer.
     #[error("the sign-in cannot be recorded")]
-    Store(#[source] StoreError),
+    Store(#[source] Arc<StoreError>),
     /// The process is stopping, or the sign-in ended without a result (a bug).
     #[error("the sign-in was interrupted")]
     Interrupted,
@@ -229,6 +229,6 @@ impl SignInError {
 
 impl From<StoreError> for SignInError {
     fn from(error: StoreError) -> Self {
-        Self::Store(error)
+        Self::Store(Arc::new(error))
     }
 }

@@ -130,6 +130,7 @@ impl TokenKeeper {
                 if let Err(error) = &outcome {
                     warn!(%provider, code = error.code(), %error, "sign-in failed");
                 }
+                inner.sign_in_ended(provider, outcome.as_ref().err());
                 // Where the browser is gone, the log has told.
                 let _ = answer.send(outcome);
             })

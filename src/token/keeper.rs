@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
 
 use super::{
-    Settings, TokenError, device::Devices, issuer::Issuer, journal::Journal, refresh, slot::Slot,
+    Settings, SignInError, TokenError, device::Devices, issuer::Issuer, journal::Journal, refresh, slot::Slot,
 };
 use crate::{
     model::{Access, Clock, CloudProviderId, Grant, NewCloudProvider, NodeId, Timestamp},
@@ -38,6 +38,15 @@ pub struct Token {
     pub expires_at: Timestamp,
     /// Which one it is, for [`TokenKeeper::refused`].
     pub version: i64,
+}
+
+/// A sign-in that came to nothing, for who waits for it.
+#[derive(Clone, Debug)]
+pub struct SignInFailure {
+    /// When it did.
+    pub at: Timestamp,
+    /// Why.
+    pub error: SignInError,
 }
 
 /// Keeps one valid access token per grant. Cheap to clone; one for the whole process.
@@ -60,6 +69,8 @@ pub(super) struct Inner {
     pub(super) stopping: CancellationToken,
     /// Sign-ins by code that wait for a person.
     pub(super) devices: Devices,
+    /// The last sign-in of each provider, where it failed.
+    failed: Mutex<HashMap<CloudProviderId, SignInFailure>>,
     slots: Mutex<HashMap<CloudProviderId, Arc<Slot>>>,
     issuers: Mutex<HashMap<String, Arc<Issuer>>>,
     /// The store is to be looked at now.
@@ -86,6 +97,7 @@ impl TokenKeeper {
                 journal: journal.map(|dir| Journal::new(dir, store.clone(), patience)),
                 stopping: CancellationToken::new(),
                 devices: Devices::default(),
+                failed: Mutex::default(),
                 store,
                 oauth,
                 node,
@@ -138,6 +150,13 @@ impl TokenKeeper {
     /// that who waits can look again.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.inner.changes.subscribe()
+    }
+
+    /// Why the last sign-in through a browser failed, if it did and the process has not been started anew.
+    pub fn sign_in_failure(&self, provider: CloudProviderId) -> Option<SignInFailure> {
+        let failed = self.inner.failed.lock();
+        let failed = failed.unwrap_or_else(PoisonError::into_inner);
+        failed.get(&provider).cloned()
     }
 
     /// Why the last refresh of this grant failed, if it did.
@@ -259,6 +278,22 @@ impl Inner {
             reap(tasks);
             tasks.len()
         })
+    }
+
+    /// A sign-in has come to its end; why it failed is kept for who waits for it. Trouble of our own database is
+    /// not the sign-in's.
+    pub(super) fn sign_in_ended(&self, provider: CloudProviderId, error: Option<&SignInError>) {
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        match error {
+            None | Some(SignInError::Store(_)) => failed.remove(&provider),
+            Some(error) => failed.insert(
+                provider,
+                SignInFailure {
+                    at: self.clock.now(),
+                    error: error.clone(),
+                },
+            ),
+        };
     }
 
     /// A grant has become good, or its token is a new one.

@@ -72,7 +72,7 @@ pub use device::{DeviceSignIn, DeviceState};
 pub use error::{SignInError, TokenError};
 pub use flow::SignIn;
 pub use gate::Limits;
-pub use keeper::{Token, TokenKeeper};
+pub use keeper::{SignInFailure, Token, TokenKeeper};
 pub use life::{Freshness, freshness};
 pub use settings::Settings;
 pub use waits::Waits;

@@ -25,6 +25,7 @@ enum Seen {
     Nothing,
     SignedIn,
     Held,
+    Failed,
 }
 
 pub(super) async fn authenticate(
@@ -198,6 +199,12 @@ async fn wait(
                 let held = grant.get("heldSignIn").cloned().unwrap_or_default();
                 return ask(path, &held, work).await;
             }
+            Seen::Failed => {
+                progress(work, "sign-in", None)?;
+                let what = first(&grant, &["/signInFailure/what"]);
+                let next = first(&grant, &["/signInFailure/next"]);
+                return Err(Failure::Nothing(format!("{what} {next}")));
+            }
             Seen::Nothing => {}
         }
         tell(work, "sign-in", begun, &mut told)?;
@@ -205,8 +212,7 @@ async fn wait(
     }
     progress(work, "sign-in", None)?;
     Err(Failure::Later(format!(
-        "Nobody signed in within {} minutes. Run the command again for a new address; where the browser's page shows a \
-         refusal, it says what to do.",
+        "Nobody signed in within {} minutes. Run the command again for a new address.",
         PATIENCE.as_secs() / 60
     )))
 }
@@ -251,6 +257,8 @@ fn seen(before: &Value, now: &Value) -> Seen {
         Seen::Held
     } else if fine(now) && (new("/signedInAt") || !fine(before)) {
         Seen::SignedIn
+    } else if new("/signInFailure/at") {
+        Seen::Failed
     } else {
         Seen::Nothing
     }
@@ -302,6 +310,16 @@ mod tests {
                 Seen::Nothing,
             ),
             (old.clone(), old.clone(), Seen::Nothing),
+            (
+                old.clone(),
+                json!({"state": "ok", "signedInAt": "1", "signInFailure": {"at": "2"}}),
+                Seen::Failed,
+            ),
+            (
+                json!({"state": "ok", "signedInAt": "1", "signInFailure": {"at": "2"}}),
+                json!({"state": "ok", "signedInAt": "1", "signInFailure": {"at": "2"}}),
+                Seen::Nothing,
+            ),
             // A refresh is no sign-in.
             (
                 old.clone(),

@@ -145,5 +145,6 @@ pub(super) async fn grant(
     let grant = desk.store.grant_get(id).await?;
     let held = desk.store.held_sign_in_list(desk.clock.now()).await?;
     let held = held.iter().find(|held| held.provider == id);
-    Ok(Json(GrantAnswer::new(grant.as_ref(), held)))
+    let failure = desk.keeper.sign_in_failure(id);
+    Ok(Json(GrantAnswer::new(grant.as_ref(), held, failure.as_ref())))
 }

@@ -6,9 +6,10 @@ use serde::Serialize;
 use crate::{
     model::{CloudProvider, Grant, GrantState, HeldSignIn, Timestamp},
     oauth::certificate_facts,
+    token::SignInFailure,
 };
 
-use super::super::sign_in::ShownHeld;
+use super::super::sign_in::{ShownFailure, ShownHeld};
 
 /// A cloud provider with where its grant stands.
 #[derive(Serialize)]
@@ -71,6 +72,8 @@ pub(in crate::http) struct GrantAnswer {
     #[serde(flatten)]
     grant: ShownGrant,
     held_sign_in: Option<ShownHeld>,
+    /// The last sign-in, where it failed.
+    sign_in_failure: Option<ShownFailure>,
 }
 
 impl ShownProvider {
@@ -136,10 +139,15 @@ impl ShownGrant {
 }
 
 impl GrantAnswer {
-    pub(in crate::http) fn new(grant: Option<&Grant>, held: Option<&HeldSignIn>) -> Self {
+    pub(in crate::http) fn new(
+        grant: Option<&Grant>,
+        held: Option<&HeldSignIn>,
+        failure: Option<&SignInFailure>,
+    ) -> Self {
         Self {
             grant: ShownGrant::new(grant),
             held_sign_in: held.map(ShownHeld::new),
+            sign_in_failure: failure.map(ShownFailure::new),
         }
     }
 }

@@ -200,7 +200,10 @@ async fn callbacks_that_nobody_began_or_that_come_again_change_nothing() {
     let grant = office
         .get(&format!("/api/cloudProviders/{provider}/grant"))
         .await;
-    assert_eq!(grant.expect(200)["state"], "missing");
+    let grant = grant.expect(200);
+    assert_eq!(grant["state"], "missing");
+    // Who waits elsewhere for the sign-in learns that it came to nothing, and why.
+    assert_eq!(grant["signInFailure"]["code"], "sign_in_refused", "{grant}");
     let unknown = office
         .visit("/api/cloudProviders/oauth2/yahoo/callback?code=c&state=s")
         .await;
