@@ -18,7 +18,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
 
 use super::{
-    Settings, SignInError, TokenError, device::Devices, issuer::Issuer, journal::Journal, refresh, slot::Slot,
+    Settings, SignInError, TokenError, device::Devices, issuer::Issuer, journal::Journal, refresh,
+    slot::Slot,
 };
 use crate::{
     model::{Access, Clock, CloudProviderId, Grant, NewCloudProvider, NodeId, Timestamp},

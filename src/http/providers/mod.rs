@@ -146,5 +146,9 @@ pub(super) async fn grant(
     let held = desk.store.held_sign_in_list(desk.clock.now()).await?;
     let held = held.iter().find(|held| held.provider == id);
     let failure = desk.keeper.sign_in_failure(id);
-    Ok(Json(GrantAnswer::new(grant.as_ref(), held, failure.as_ref())))
+    Ok(Json(GrantAnswer::new(
+        grant.as_ref(),
+        held,
+        failure.as_ref(),
+    )))
 }
