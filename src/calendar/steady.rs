@@ -4,15 +4,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::model::Timestamp;
+use crate::model::{ClockStep, ClockWatch, Timestamp};
 
-/// A wall clock that is further than this from where the monotonic one expects it was set.
-const STEP: Duration = Duration::from_secs(30);
-
-/// Watches the wall clock against the monotonic one.
+/// Holds judgement back where the wall clock was set.
 #[derive(Debug)]
 pub(super) struct Steady {
-    last: (Timestamp, Instant),
+    watch: ClockWatch,
     /// Silences are not judged before.
     hold: Instant,
 }
@@ -21,20 +18,16 @@ impl Steady {
     /// At the start lanes get `grace` to make contact.
     pub(super) fn new(now: Timestamp, at: Instant, grace: Duration) -> Self {
         Self {
-            last: (now, at),
+            watch: ClockWatch::new(now, at.into_std()),
             hold: at + grace,
         }
     }
 
     /// Takes both clocks. After a step, lanes get `hold` to make a contact by the new time.
     pub(super) fn note(&mut self, now: Timestamp, at: Instant, hold: Duration) {
-        let (then, since) = self.last;
-        let expected = then.plus(at.saturating_duration_since(since));
-        let off = now.since(expected).max(expected.since(now));
-        if off >= STEP {
+        if self.watch.step(now, at.into_std()) != ClockStep::None {
             self.hold = self.hold.max(at + hold);
         }
-        self.last = (now, at);
     }
 
     /// Whether silences may be judged.

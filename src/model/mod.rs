@@ -45,6 +45,6 @@ pub use proxy::{InvalidProxy, Proxy, ProxyChoice, ProxyScheme};
 pub use sign_in::{
     HELD_FOR, HeldSignIn, Person, SignInVerdict, differing, judge_sign_in, same_name,
 };
-pub use time::{Clock, SystemClock, Timestamp};
+pub use time::{Clock, ClockStep, ClockWatch, SystemClock, Timestamp};
 pub use trust::{Fingerprint, TlsVerify};
 pub use uid::{Cursor, Generation, Uid, UidValidity};

@@ -1,6 +1,6 @@
 //! Wall-clock time, and the seam through which it is read. Durations and deadlines use tokio's clock.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A point in wall-clock time: Unix milliseconds, UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,6 +44,47 @@ impl Timestamp {
             || self.0.to_string(),
             |time| time.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
         )
+    }
+}
+
+/// A wall clock that is further than this from where the monotonic one expects it was set.
+const STEP: Duration = Duration::from_secs(30);
+
+/// How the wall clock went since the last look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClockStep {
+    /// As time does.
+    None,
+    /// It was set forward, by 30 seconds or more.
+    Forward,
+    /// It was set back, by 30 seconds or more.
+    Back,
+}
+
+/// Watches the wall clock against the monotonic one.
+#[derive(Clone, Copy, Debug)]
+pub struct ClockWatch {
+    last: (Timestamp, Instant),
+}
+
+impl ClockWatch {
+    /// Both clocks now.
+    pub const fn new(now: Timestamp, at: Instant) -> Self {
+        Self { last: (now, at) }
+    }
+
+    /// Takes both clocks again; what has drifted since the last call is forgiven.
+    pub fn step(&mut self, now: Timestamp, at: Instant) -> ClockStep {
+        let (then, since) = self.last;
+        self.last = (now, at);
+        let expected = then.plus(at.saturating_duration_since(since));
+        if now.since(expected) >= STEP {
+            ClockStep::Forward
+        } else if expected.since(now) >= STEP {
+            ClockStep::Back
+        } else {
+            ClockStep::None
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use super::{
     transfer::{Target, Transferred, transfer},
 };
 use crate::{
-    model::{FailureClass, RecipientId, fail_point},
+    model::{FailureClass, RecipientId, Timestamp, fail_point},
     smtp::{self, Concern, Reply, SmtpError, Verb},
     store::{Claimed, Outcome, Settled, StoreError},
 };
@@ -224,11 +224,13 @@ impl Delivery<'_> {
     }
 
     fn targets(&self) -> Vec<Target> {
+        let now = self.recorder.parts.clock.now();
         let due = self.claimed.recipients.iter();
-        due.map(|(id, address, number)| Target {
-            id: *id,
-            address: address.clone(),
-            number: *number,
+        due.map(|copy| Target {
+            id: copy.id,
+            address: copy.address.clone(),
+            number: copy.attempts,
+            put_off: settle::put_off(copy, now),
         })
         .collect()
     }
@@ -238,7 +240,8 @@ impl Delivery<'_> {
         let attempt = Attempt {
             number: target.number,
             now: parts.clock.now(),
-            expires_at: self.claimed.expires_at,
+            put_off: target.put_off,
+            lifetime: self.claimed.lifetime,
             others_accepted,
         };
         let schedule = Schedule {
@@ -292,7 +295,7 @@ impl Delivery<'_> {
         let next_at = now.plus(self.recorder.parts.settings.retry.first);
         targets
             .iter()
-            .map(|target| local(target, Outcome::Deferred { next_at }, why))
+            .map(|target| local(target, our_fault(next_at), why))
             .collect()
     }
 
@@ -304,7 +307,7 @@ impl Delivery<'_> {
         let settled: Vec<Settled> = self
             .targets()
             .iter()
-            .map(|target| local(target, Outcome::Deferred { next_at }, why))
+            .map(|target| local(target, our_fault(next_at), why))
             .collect();
         self.record(&settled).await
     }
@@ -362,6 +365,14 @@ impl Delivery<'_> {
             // A failure or a dropped command leaves the line dead, which is seen before its next use.
             let _ = timeout(RESET, open.line.rset()).await;
         }
+    }
+}
+
+/// To be tried again, and no server asked for it (I7).
+fn our_fault(next_at: Timestamp) -> Outcome {
+    Outcome::Deferred {
+        next_at,
+        refused_for: None,
     }
 }
 

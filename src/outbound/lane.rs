@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     diagnosis::{LaneExit, LaneStatus, warn_of_server},
-    model::{Account, LaneName, Lease, Timestamp},
+    model::{Account, ClockStep, ClockWatch, LaneName, Lease, Timestamp},
     store::StoreError,
 };
 
@@ -32,6 +32,10 @@ pub struct Lane {
     open: Option<Box<Open>>,
     /// What an earlier run left unended is cleared up.
     begun: bool,
+    /// Whether the wall clock keeps pace, as seen at each look.
+    watch: ClockWatch,
+    /// It was set back, and the queue has not been put right yet.
+    set_back: bool,
     /// Outcomes not yet handled.
     pending: VecDeque<Event>,
     queued: watch::Receiver<u64>,
@@ -58,6 +62,7 @@ impl Lane {
             backoff: parts.settings.backoff,
             parked: parts.settings.parked_retry,
         };
+        let watch = ClockWatch::new(parts.clock.now(), Instant::now().into_std());
         let queued = parts.store.outbox_written();
         let tokens = parts.keeper.changes();
         let recorder = Recorder {
@@ -71,6 +76,8 @@ impl Lane {
             recorder,
             open: None,
             begun: false,
+            watch,
+            set_back: false,
             pending: VecDeque::new(),
             queued,
             wake,
@@ -152,14 +159,22 @@ impl Lane {
         Ok(())
     }
 
-    /// When the next message is due. The first time, what an earlier run left unended is cleared up.
+    /// When the next message is due. The first time, what an earlier run left unended is cleared up; after the wall
+    /// clock was set back, what was put off by its old time (fault 50).
     async fn look(&mut self) -> Result<Option<Timestamp>, StoreError> {
         let parts = &self.recorder.parts;
+        let now = parts.clock.now();
+        if self.watch.step(now, Instant::now().into_std()) == ClockStep::Back {
+            self.set_back = true;
+        }
         if !self.begun {
-            let now = parts.clock.now();
             parts.store.outbox_begin(&self.recorder.lease, now).await?;
             self.begun = true;
+        } else if self.set_back {
+            let lease = &self.recorder.lease;
+            parts.store.outbox_set_back(lease, now).await?;
         }
+        self.set_back = false;
         parts.store.outbox_next_due(self.recorder.account.id).await
     }
 

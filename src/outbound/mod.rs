@@ -15,8 +15,9 @@
 //!   record of its answer.
 //!
 //! # When things fail
-//! - 4yz, or a line that breaks before the dot: tried again on the schedule, until the message's time
-//!   is over; all of that is one pure function, `settle`.
+//! - 4yz, or a line that breaks before the dot: tried again on the schedule, until servers have put it off
+//!   for the message's lifetime; all of that is one pure function, `settle`. Time in which it was not tried
+//!   by our fault, or that only a clock that was set shows, does not count (I7).
 //! - 5yz: that recipient, or that message, has failed; the server's words are kept.
 //! - Login, TLS, sender address refused: the lane is parked with a diagnosis, tried again every few
 //!   minutes, at once when woken or when a token changed. A limit holds it until the limit's time.

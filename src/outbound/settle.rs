@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     model::{Backoff, FailureClass, Timestamp},
     smtp::{Concern, Reply, SmtpError},
-    store::Outcome,
+    store::{ClaimedCopy, Outcome},
 };
 
 /// `5.5.0` is believed from this attempt on.
@@ -18,8 +18,10 @@ pub(super) struct Attempt {
     pub(super) number: u32,
     /// Now.
     pub(super) now: Timestamp,
-    /// When the message's time is over.
-    pub(super) expires_at: Timestamp,
+    /// For how long servers had put this recipient off before this attempt, see [`put_off`].
+    pub(super) put_off: Duration,
+    /// For how long they may.
+    pub(super) lifetime: Duration,
     /// Other recipients of the same transaction were accepted.
     pub(super) others_accepted: bool,
 }
@@ -65,16 +67,39 @@ pub(super) fn settle(
 
 /// Back into the queue, due at once: when it is really tried again is the lane's business.
 pub(super) fn unharmed(now: Timestamp) -> Outcome {
-    Outcome::Deferred { next_at: now }
+    Outcome::Deferred {
+        next_at: now,
+        refused_for: None,
+    }
+}
+
+/// A try that is later than planned by more than this was not late by a server's doing: the lane was parked, nothing
+/// ran, or the clock was set.
+const LATE: Duration = Duration::from_secs(3600);
+
+/// For how long servers have put a copy off when it is tried at `now`. Only waits between a server's "later" and the try
+/// planned then count (I7), so that neither a clock set ahead by years (fault 50) nor a week without a login
+/// expires a queue.
+pub(super) fn put_off(copy: &ClaimedCopy, now: Timestamp) -> Duration {
+    let Some(refused_at) = copy.refused_at else {
+        return copy.refused_for;
+    };
+    let planned = copy
+        .next_at
+        .map_or(Duration::ZERO, |next_at| next_at.since(refused_at));
+    let waited = now.since(refused_at).min(planned.saturating_add(LATE));
+    copy.refused_for.saturating_add(waited)
 }
 
 /// On the schedule; the last try is when the time is over, and the one after it does not happen.
 pub(super) fn later(attempt: Attempt, delay: Duration) -> Outcome {
-    if attempt.now >= attempt.expires_at {
+    let left = attempt.lifetime.saturating_sub(attempt.put_off);
+    if left.is_zero() {
         return Outcome::Expired;
     }
     Outcome::Deferred {
-        next_at: attempt.now.plus(delay).min(attempt.expires_at),
+        next_at: attempt.now.plus(delay.min(left)),
+        refused_for: Some(attempt.put_off),
     }
 }
 
@@ -91,7 +116,10 @@ mod tests {
     use std::io;
 
     use super::*;
-    use crate::smtp::Verb;
+    use crate::{
+        model::{EmailAddress, RecipientId},
+        smtp::Verb,
+    };
 
     const NOW: Timestamp = Timestamp::from_millis(1_000_000_000);
     const MINUTE: u64 = 60_000;
@@ -100,7 +128,8 @@ mod tests {
         let attempt = Attempt {
             number,
             now: NOW,
-            expires_at: NOW.plus(left),
+            put_off: DAYS.saturating_sub(left),
+            lifetime: DAYS,
             others_accepted,
         };
         let schedule = Schedule {
@@ -111,7 +140,7 @@ mod tests {
             jitter: 0.0,
         };
         match settle(attempt, Err(error), schedule) {
-            Outcome::Deferred { next_at } => {
+            Outcome::Deferred { next_at, .. } => {
                 format!("in {} min", next_at.since(NOW).as_millis() as u64 / MINUTE)
             }
             other => format!("{other:?}"),
@@ -201,6 +230,43 @@ mod tests {
             ] {
                 assert_eq!(settled(&error, 1, DAYS, false), expected, "{error}");
             }
+        }
+    }
+
+    // Fault 50.
+    #[test]
+    fn only_a_wait_that_a_server_asked_for_counts_against_the_time_of_a_copy() {
+        let hours = |hours: u64| Duration::from_secs(hours * 3600);
+        let at = |hours: i64| Timestamp::from_millis(NOW.millis() + hours * 3_600_000);
+        let years = 10 * 8766;
+        // (put off before, last put off at, due at, tried at, put off by then)
+        for (before, refused, due, tried, expected) in [
+            (0, None, 0, 0, 0),
+            // Never tried, for our own fault, however long.
+            (0, None, 0, 200, 0),
+            (5, None, 0, 200, 5),
+            // In time, a little late, and after a week in which nobody could log in.
+            (0, Some(0), 1, 1, 1),
+            (30, Some(0), 1, 2, 32),
+            (30, Some(0), 1, 168, 32),
+            // A limit that the server named counts whole.
+            (30, Some(0), 24, 24, 54),
+            // The clock was set ahead by years, or back.
+            (30, Some(0), 1, years, 32),
+            (30, Some(years), years + 1, 1, 30),
+            (30, Some(0), -5, 1, 31),
+        ] {
+            let copy = ClaimedCopy {
+                id: RecipientId::new(1),
+                address: EmailAddress::parse("a@customer.example").unwrap(),
+                attempts: 3,
+                refused_for: hours(before),
+                refused_at: refused.map(at),
+                next_at: Some(at(due)),
+            };
+            let counted = put_off(&copy, at(tried));
+            let case = (before, refused, due, tried);
+            assert_eq!(counted, hours(expected), "{case:?}");
         }
     }
 

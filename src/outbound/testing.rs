@@ -287,6 +287,18 @@ impl World {
         }
     }
 
+    /// Waits until the first copy has been tried so often.
+    pub(super) async fn until_tried(&self, id: OutboxId, tries: u32) {
+        let give_up = Instant::now() + Duration::from_secs(30);
+        loop {
+            match self.copies(id).await.first() {
+                Some(("deferred", tried)) if *tried >= tries => return,
+                other => assert!(Instant::now() < give_up, "{other:?}"),
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     /// Waits until the server has seen it.
     pub(super) async fn until_seen(&self, what: impl Fn(&crate::smtp::testing::Seen) -> bool) {
         let give_up = Instant::now() + Duration::from_secs(30);

@@ -1,13 +1,19 @@
 //! Ends of a lane: crash, stop, lost lease, a database that records nothing.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::sync::Notify;
 
 use super::testing::World;
 use crate::{
     diagnosis::{LaneExit, LaneState},
-    model::{RawMail, TlsMode},
+    model::{Clock, RawMail, SystemClock, Timestamp, TlsMode},
     smtp::testing::{Act, Server},
 };
 
@@ -181,4 +187,42 @@ async fn a_server_that_never_answers_a_reset_loses_the_line_soon() {
     let asked = tokio::time::Instant::now();
     assert_eq!(lane.stopped().await, LaneExit::Stopped);
     assert!(asked.elapsed() < Duration::from_secs(15));
+}
+
+/// A wall clock that a test sets.
+#[derive(Default)]
+struct Settable(AtomicI64);
+
+impl Clock for Settable {
+    fn now(&self) -> Timestamp {
+        let ahead = self.0.load(Ordering::SeqCst);
+        Timestamp::from_millis(SystemClock.now().millis() + ahead)
+    }
+}
+
+/// Fault 50.
+#[tokio::test]
+async fn a_clock_set_ahead_by_years_expires_nothing_and_set_back_leaves_nothing_waiting() {
+    let later = Act::Say("451 4.7.1 later\r\n");
+    let mut world = World::new(on("RCPT", later)).await;
+    let clock = Arc::new(Settable::default());
+    world.parts.clock = clock.clone();
+    let days = Duration::from_secs(5 * 86_400);
+    let id = world.queue_raw(&["a@y.test"], super::testing::MESSAGE, days);
+    let id = id.await;
+    let lane = world.run().await;
+    world.until(id, &["deferred"]).await;
+    let tried = world.copies(id).await[0].1;
+    // Ten years ahead, while the copy waits; servers go on putting it off.
+    clock.0.store(10 * 31_557_600_000, Ordering::SeqCst);
+    world.until_tried(id, tried + 3).await;
+    let copy = &world.row(id).await.0.recipients[0];
+    assert_eq!(copy.state.as_str(), "deferred");
+    assert!(copy.next_at > Some(SystemClock.now().plus(days * 365)));
+    // And back.
+    clock.0.store(0, Ordering::SeqCst);
+    world.server.obey(|_| None);
+    world.wake.send_modify(|count| *count += 1);
+    world.until(id, &["sent"]).await;
+    lane.stopped().await;
 }

@@ -1,6 +1,8 @@
 //! The part of a transaction that can be given up at any moment: everything before the dot. Talks to
 //! the server and to nobody else.
 
+use std::time::Duration;
+
 use crate::{
     model::{EmailAddress, RecipientId},
     smtp::{Concern, Line, MailOptions, SmtpError},
@@ -13,6 +15,8 @@ pub(super) struct Target {
     pub(super) address: EmailAddress,
     /// This attempt's number, from 1.
     pub(super) number: u32,
+    /// For how long servers had put it off when it was claimed.
+    pub(super) put_off: Duration,
 }
 
 /// How far a transfer came.

@@ -71,7 +71,8 @@ pub use message::{InteractionRow, MessageRow, ProblemRow};
 pub use node::NodeRow;
 pub use oauth_state::{NewOauthState, OauthState, TakenState};
 pub use outbox::{
-    AttemptRow, Claimed, Enqueued, NewOutgoing, OutboxRow, Outcome, RecipientRow, Settled,
+    AttemptRow, Claimed, ClaimedCopy, Enqueued, NewOutgoing, OutboxRow, Outcome, RecipientRow,
+    Settled,
 };
 pub use provider::CloudProviderChange;
 pub use sign_in::{ConfirmedSignIn, SettledSignIn};

@@ -18,7 +18,7 @@ async fn a_refused_copy_is_shown_with_what_the_reply_means_and_what_to_do() {
     let claimed = store.outbox_claim(&lease, "attempt-1", now).await;
     let claimed = claimed.unwrap().unwrap();
     let refused = [Settled {
-        recipient: claimed.recipients[0].0,
+        recipient: claimed.recipients[0].id,
         outcome: Outcome::Failed,
         reply_code: Some(550),
         reply_text: "5.1.10 RESOLVER.ADR.RecipientNotFound; Recipient not found".to_owned(),

@@ -1,5 +1,7 @@
 //! What a lane may try now, and giving it back unharmed.
 
+use std::time::Duration;
+
 use super::{
     super::{
         Store, StoreError,
@@ -9,7 +11,7 @@ use super::{
     doubt,
 };
 use crate::model::{
-    EmailAddress, Lease, OutboxId, RawMail, RecipientId, RecipientState, Timestamp,
+    AccountId, EmailAddress, Lease, OutboxId, RawMail, RecipientId, RecipientState, Timestamp,
 };
 
 /// Recipients of one try: servers take at least 100 (RFC 5321 §4.5.3.1.8). The rest are due at once.
@@ -30,12 +32,29 @@ pub struct Claimed {
     pub raw: RawMail,
     /// Octets of them.
     pub size: u64,
-    /// Due now: id, address, tries so far including this one.
-    pub recipients: Vec<(RecipientId, EmailAddress, u32)>,
+    /// Due now.
+    pub recipients: Vec<ClaimedCopy>,
     /// When it was queued.
     pub created_at: Timestamp,
-    /// When it is given up.
-    pub expires_at: Timestamp,
+    /// For how long servers may put it off before it is given up.
+    pub lifetime: Duration,
+}
+
+/// One recipient's copy that is claimed.
+#[derive(Clone, Debug)]
+pub struct ClaimedCopy {
+    /// Whose.
+    pub id: RecipientId,
+    /// RCPT TO.
+    pub address: EmailAddress,
+    /// Tries so far, including this one.
+    pub attempts: u32,
+    /// For how long servers had put it off, up to `refused_at`.
+    pub refused_for: Duration,
+    /// When a server last put it off; `None` where the time since then does not count.
+    pub refused_at: Option<Timestamp>,
+    /// When this try was due.
+    pub next_at: Option<Timestamp>,
 }
 
 struct Claim {
@@ -77,7 +96,7 @@ impl Step for Claim {
         let message = tx
             .first(
                 sqlx::query(
-                    "SELECT envelope_from, message_id, raw, raw_object, size, created_at, expires_at FROM mail_outbox WHERE id = ?",
+                    "SELECT envelope_from, message_id, raw, raw_object, size, created_at, send_at, expires_at FROM mail_outbox WHERE id = ?",
                 )
                 .bind(outbox),
             )
@@ -95,7 +114,7 @@ impl Step for Claim {
         let due = tx
             .all(
                 sqlx::query(
-                    "SELECT id, address, attempts FROM mail_recipients WHERE outbox_id = ? AND ((state IN ('queued', 'deferred') AND next_at <= ?) OR (state = 'claimed' AND NOT (COALESCE(holder, '') = ? AND COALESCE(epoch, -1) = ?))) ORDER BY id LIMIT ?",
+                    "SELECT id, address, attempts, refused_ms, refused_at, next_at FROM mail_recipients WHERE outbox_id = ? AND ((state IN ('queued', 'deferred') AND next_at <= ?) OR (state = 'claimed' AND NOT (COALESCE(holder, '') = ? AND COALESCE(epoch, -1) = ?))) ORDER BY id LIMIT ?",
                 )
                 .bind(outbox)
                 .bind(self.now.millis())
@@ -113,10 +132,17 @@ impl Step for Claim {
             })?;
             let attempts: i64 = row.col("attempts")?;
             let attempts = u32::try_from(attempts.saturating_add(1)).unwrap_or(u32::MAX);
-            recipients.push((RecipientId::new(id), address, attempts));
+            recipients.push(ClaimedCopy {
+                id: RecipientId::new(id),
+                address,
+                attempts,
+                refused_for: Duration::from_millis(unsigned(row.col("refused_ms")?)),
+                refused_at: row.time_if("refused_at")?,
+                next_at: row.time_if("next_at")?,
+            });
         }
-        for (id, _, _) in &recipients {
-            self.take(tx, id.get()).await?;
+        for copy in &recipients {
+            self.take(tx, copy.id.get()).await?;
         }
         tx.run(
             sqlx::query(
@@ -130,6 +156,10 @@ impl Step for Claim {
             .bind(self.now.millis()),
         )
         .await?;
+        let created_at = message.time("created_at")?;
+        let begins = message
+            .time_if("send_at")?
+            .map_or(created_at, |at| at.max(created_at));
         Ok(Some(Claimed {
             outbox: OutboxId::new(outbox),
             attempt: self.attempt.clone(),
@@ -138,8 +168,8 @@ impl Step for Claim {
             raw,
             size: unsigned(message.col("size")?),
             recipients,
-            created_at: message.time("created_at")?,
-            expires_at: message.time("expires_at")?,
+            created_at,
+            lifetime: message.time("expires_at")?.since(begins),
         }))
     }
 }
@@ -239,6 +269,7 @@ impl Step for Strays {
             )?;
         }
         doubt(tx, self.lease.account, None, self.now).await?;
+        due_again(tx, self.lease.account, self.now).await?;
         tx.run(
             sqlx::query(
                 "UPDATE mail_recipients SET state = COALESCE(before_claim, 'queued'), attempt = NULL, holder = NULL, epoch = NULL, updated_at = ? WHERE account_id = ? AND state = 'claimed'",
@@ -259,7 +290,51 @@ impl Step for Strays {
     }
 }
 
+/// A row that was written further ahead than this was written by a clock that has been set back since.
+const AHEAD: Duration = Duration::from_secs(3600);
+
+/// What was due, or was put off, by a clock that has been set back is due now: nobody meant it to wait for the time
+/// by that clock. What a caller wants sent later keeps its time.
+async fn due_again(tx: &mut Tx, account: AccountId, now: Timestamp) -> Result<(), StoreError> {
+    tx.run(
+        sqlx::query(
+            "UPDATE mail_recipients SET next_at = ?, refused_at = NULL, updated_at = ? WHERE account_id = ? AND state IN ('queued', 'deferred') AND next_at > ? AND updated_at > ? AND (state = 'deferred' OR next_at <= updated_at)",
+        )
+        .bind(now.millis())
+        .bind(now.millis())
+        .bind(account.get())
+        .bind(now.millis())
+        .bind(now.plus(AHEAD).millis()),
+    )
+    .await?;
+    Ok(())
+}
+
+struct SetBack {
+    lease: Lease,
+    now: Timestamp,
+}
+impl Step for SetBack {
+    type Answer = ();
+    const DOING: &'static str = "putting outgoing mail right after the clock was set back";
+
+    fn fence(&self) -> Option<&Lease> {
+        Some(&self.lease)
+    }
+
+    async fn apply(&self, tx: &mut Tx) -> Result<(), StoreError> {
+        due_again(tx, self.lease.account, self.now).await
+    }
+}
+
 impl Store {
+    /// Fenced; for a lane that saw the wall clock being set back: mail that was put off, or due, by a time more than
+    /// an hour ahead of `now` is due now (fault 50). Mail to be sent later by its caller's wish keeps its time.
+    pub async fn outbox_set_back(&self, lease: &Lease, now: Timestamp) -> Result<(), StoreError> {
+        let lease = lease.clone();
+        self.write(SetBack { lease, now }).await
+    }
+
     /// Fenced; first turns dot_pending copies of other lease epochs into in_doubt (with event), then
     /// claims the next due message: at most 100 recipients that are queued or deferred and due, or
     /// claimed under another (holder, epoch) → claimed with `attempt`, attempts + 1; the attempt row is
@@ -297,8 +372,8 @@ impl Store {
 
     /// Fenced; for a lane that begins and so knows that no try of its account is under way, not even
     /// under this very lease (a lane that ended by a bug): dot_pending copies become in_doubt with
-    /// their events, claimed ones are as before the claim with the attempt counted. `Damaged` where a
-    /// copy holds an unknown state word.
+    /// their events, claimed ones are as before the claim with the attempt counted, and what
+    /// [`Self::outbox_set_back`] speaks of is due. `Damaged` where a copy holds an unknown state word.
     pub async fn outbox_begin(&self, lease: &Lease, now: Timestamp) -> Result<(), StoreError> {
         let lease = lease.clone();
         self.write(Strays { lease, now }).await

@@ -122,7 +122,7 @@ impl Step for Enqueue {
         for (kind, address) in &new.recipients {
             tx.run(
                 sqlx::query(
-                    "INSERT INTO mail_recipients (outbox_id, account_id, kind, address, state, attempts, next_at, updated_at) VALUES (?, ?, ?, ?, 'queued', 0, ?, ?)",
+                    "INSERT INTO mail_recipients (outbox_id, account_id, kind, address, state, attempts, next_at, refused_ms, updated_at) VALUES (?, ?, ?, ?, 'queued', 0, ?, 0, ?)",
                 )
                 .bind(id)
                 .bind(account)

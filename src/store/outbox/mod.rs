@@ -14,7 +14,7 @@ mod enqueue;
 mod read;
 mod settle;
 
-pub use claim::Claimed;
+pub use claim::{Claimed, ClaimedCopy};
 pub use enqueue::{Enqueued, NewOutgoing};
 pub use read::{AttemptRow, OutboxRow, RecipientRow};
 pub use settle::{Outcome, Settled};

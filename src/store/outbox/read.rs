@@ -73,7 +73,7 @@ pub struct OutboxRow {
     pub recipients: Vec<RecipientRow>,
     /// When it was queued.
     pub created_at: Timestamp,
-    /// When it is given up.
+    /// Not given up before; later where it could not be tried for a while.
     pub expires_at: Timestamp,
 }
 

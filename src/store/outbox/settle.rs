@@ -1,5 +1,7 @@
 //! The dot, announced before it is sent, and what came of a try.
 
+use std::time::Duration;
+
 use super::{
     super::{
         Store, StoreError,
@@ -15,10 +17,13 @@ use crate::model::{Lease, RecipientId, RecipientState, Timestamp};
 pub enum Outcome {
     /// The server took responsibility.
     Sent,
-    /// Refused for now.
+    /// To be tried again.
     Deferred {
         /// Not tried before.
         next_at: Timestamp,
+        /// For how long servers have put it off, up to now; `None`: this was no server's doing, and the time until the
+        /// next try does not count.
+        refused_for: Option<Duration>,
     },
     /// Refused for good.
     Failed,
@@ -41,7 +46,14 @@ impl Outcome {
 
     fn next_at(&self) -> Option<Timestamp> {
         match self {
-            Self::Deferred { next_at } => Some(*next_at),
+            Self::Deferred { next_at, .. } => Some(*next_at),
+            Self::Sent | Self::Failed | Self::Expired | Self::InDoubt => None,
+        }
+    }
+
+    fn refused_for(&self) -> Option<Duration> {
+        match self {
+            Self::Deferred { refused_for, .. } => *refused_for,
             Self::Sent | Self::Failed | Self::Expired | Self::InDoubt => None,
         }
     }
@@ -170,13 +182,16 @@ impl Settle {
         let state = one.outcome.state();
         // The server's own answer to this very try also ends a doubt about it; nothing else does here.
         let answered = matches!(one.outcome, Outcome::Sent | Outcome::Failed);
+        let refused_for = one.outcome.refused_for();
         let matched = tx
             .run(
                 sqlx::query(
-                    "UPDATE mail_recipients SET state = ?, next_at = ?, reply_code = ?, reply_text = ?, updated_at = ? WHERE id = ? AND attempt = ? AND account_id = ? AND (state IN ('claimed', 'dot_pending') OR (? = 1 AND state = 'in_doubt'))",
+                    "UPDATE mail_recipients SET state = ?, next_at = ?, refused_ms = COALESCE(?, refused_ms), refused_at = ?, reply_code = ?, reply_text = ?, updated_at = ? WHERE id = ? AND attempt = ? AND account_id = ? AND (state IN ('claimed', 'dot_pending') OR (? = 1 AND state = 'in_doubt'))",
                 )
                 .bind(state.as_str())
                 .bind(one.outcome.next_at().map(Timestamp::millis))
+                .bind(refused_for.map(|time| i64::try_from(time.as_millis()).unwrap_or(i64::MAX)))
+                .bind(refused_for.map(|_| self.now.millis()))
                 .bind(one.reply_code.map(i64::from))
                 .bind(cut(&one.reply_text, 2_000))
                 .bind(self.now.millis())

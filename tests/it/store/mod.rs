@@ -74,6 +74,7 @@ conformance!(
     queue::a_copy_with_an_unknown_state_stops_only_its_account,
     queue::an_account_with_waiting_mail_is_removed_only_with_its_queue,
     queue::more_recipients_than_a_server_takes_are_claimed_in_turns,
+    queue::what_a_clock_that_was_ahead_put_off_is_due_again_and_a_callers_date_is_kept,
     queue::tries_of_the_line_cost_no_message_an_attempt,
     rivals::an_old_lease_writes_nothing_and_its_neighbours_go_through,
     rivals::two_claimers_never_get_the_same_copy,

@@ -18,8 +18,15 @@ fn settled(recipient: RecipientId, outcome: Outcome, code: u16) -> Settled {
     }
 }
 
+fn put_off(next_at: Timestamp, seconds: u64) -> Outcome {
+    Outcome::Deferred {
+        next_at,
+        refused_for: Some(Duration::from_secs(seconds)),
+    }
+}
+
 fn ids(claimed: &Claimed) -> Vec<RecipientId> {
-    claimed.recipients.iter().map(|(id, _, _)| *id).collect()
+    claimed.recipients.iter().map(|copy| copy.id).collect()
 }
 
 async fn queued(
@@ -71,11 +78,11 @@ pub async fn a_message_goes_from_queue_to_sent_in_recorded_steps(bench: &mut Ben
         claimed
             .recipients
             .iter()
-            .map(|(_, _, n)| *n)
+            .map(|copy| copy.attempts)
             .collect::<Vec<_>>(),
         [1, 1]
     );
-    assert_eq!(claimed.expires_at, at(1).plus(Duration::from_secs(3600)));
+    assert_eq!(claimed.lifetime, Duration::from_secs(3600));
     assert_eq!(states(bench, id).await, [RecipientState::Claimed; 2]);
     assert!(
         store
@@ -220,7 +227,7 @@ pub async fn copies_are_settled_one_by_one_and_final_ones_never_change(bench: &m
     let later = at(100);
     let outcome = [
         settled(all[0], Outcome::Failed, 550),
-        settled(all[1], Outcome::Deferred { next_at: later }, 451),
+        settled(all[1], put_off(later, 90), 451),
         settled(all[2], Outcome::Sent, 250),
         settled(all[3], Outcome::InDoubt, 0),
     ];
@@ -269,7 +276,7 @@ pub async fn copies_are_settled_one_by_one_and_final_ones_never_change(bench: &m
         .unwrap();
     assert_eq!(claimed.recipients.len(), 1);
     assert_eq!(
-        (claimed.recipients[0].0, claimed.recipients[0].2),
+        (claimed.recipients[0].id, claimed.recipients[0].attempts),
         (all[1], 2)
     );
     // Words about the earlier try do not touch the new one.
@@ -360,7 +367,7 @@ pub async fn an_announced_dot_of_a_lost_lease_is_in_doubt_and_a_claim_is_claimed
         1,
         "the copy whose dot was announced is not sent again"
     );
-    assert_eq!(again[0].recipients[0].2, 2, "the lost try counts");
+    assert_eq!(again[0].recipients[0].attempts, 2, "the lost try counts");
     assert_eq!(again[1].outbox, second);
     assert_eq!(
         states(bench, first).await,
@@ -417,7 +424,7 @@ pub async fn a_claim_is_given_back_unharmed(bench: &mut Bench) {
         .unwrap()
         .unwrap();
     let all = ids(&claimed);
-    let wait = [settled(all[0], Outcome::Deferred { next_at: at(5) }, 451)];
+    let wait = [settled(all[0], put_off(at(5), 90), 451)];
     store
         .outbox_settle(&lease, "t2", &wait, at(4))
         .await
@@ -476,7 +483,10 @@ pub async fn a_lane_that_begins_again_doubts_its_own_dot(bench: &mut Bench) {
         .await
         .unwrap()
         .unwrap();
-    assert_eq!((again.recipients.len(), again.recipients[0].2), (1, 2));
+    assert_eq!(
+        (again.recipients.len(), again.recipients[0].attempts),
+        (1, 2)
+    );
     assert_eq!(bench.event_kinds().await, ["message.inDoubt"]);
 }
 
@@ -608,4 +618,82 @@ pub async fn tries_of_the_line_cost_no_message_an_attempt(bench: &mut Bench) {
     );
     let (row, attempts) = store.outbox_get(id).await.unwrap().unwrap();
     assert_eq!((row.recipients[0].attempts, attempts.len()), (0, 0));
+}
+
+/// Fault 50: how long a copy was put off is kept, and a clock that was ahead leaves nothing waiting for its time.
+pub async fn what_a_clock_that_was_ahead_put_off_is_due_again_and_a_callers_date_is_kept(
+    bench: &mut Bench,
+) {
+    let (account, lease) = bench.account("AAA").await;
+    let store = &bench.store;
+    let years = 300_000_000;
+    let deferred = queued(bench, &account, 2).await;
+    let claimed = store.outbox_claim(&lease, "t1", at(years)).await;
+    let all = ids(&claimed.unwrap().unwrap());
+    let outcome = [
+        settled(all[0], put_off(at(years + 60), 90), 451),
+        settled(
+            all[1],
+            Outcome::Deferred {
+                next_at: at(years + 60),
+                refused_for: None,
+            },
+            451,
+        ),
+    ];
+    store
+        .outbox_settle(&lease, "t1", &outcome, at(years))
+        .await
+        .unwrap();
+    // Queued by the same clock, at once and for a date.
+    let mut new = outgoing(&account, None, 1);
+    let now = store.outbox_enqueue(&new, at(years)).await.unwrap();
+    new.send_at = Some(at(years + 500));
+    let dated = store.outbox_enqueue(&new, at(years)).await.unwrap();
+    let (Enqueued::New(now), Enqueued::New(dated)) = (now, dated) else {
+        panic!("both are new")
+    };
+    // The clock is right again.
+    let claim = store.outbox_claim(&lease, "t2", at(10)).await.unwrap();
+    assert!(claim.is_none(), "{claim:?}");
+    store.outbox_set_back(&lease, at(10)).await.unwrap();
+    let mut due = Vec::new();
+    for attempt in ["t3", "t4"] {
+        let claimed = store.outbox_claim(&lease, attempt, at(10)).await.unwrap();
+        due.push(claimed.expect("due"));
+    }
+    due.sort_by_key(|claimed| claimed.outbox.get());
+    assert_eq!((due[0].outbox, due[1].outbox), (deferred, now));
+    let kept: Vec<_> = due[0]
+        .recipients
+        .iter()
+        .map(|copy| (copy.refused_for.as_secs(), copy.refused_at))
+        .collect();
+    assert_eq!(kept, [(90, None), (0, None)]);
+    let none = store.outbox_claim(&lease, "t5", at(10)).await.unwrap();
+    assert!(none.is_none(), "{none:?}");
+    let next = store.outbox_next_due(account.id).await.unwrap();
+    assert_eq!(next, Some(at(years + 500)));
+    let (row, _) = store
+        .outbox_get(dated)
+        .await
+        .unwrap()
+        .expect("the dated one");
+    assert_eq!(row.recipients[0].next_at, Some(at(years + 500)));
+    // A short lead, as another node's clock may have it, changes nothing; a lane that begins looks by itself.
+    let again = [
+        settled(all[0], put_off(at(10 + 3600 + 60), 90), 451),
+        settled(all[1], put_off(at(years), 0), 451),
+    ];
+    store
+        .outbox_settle(&lease, "t3", &again, at(10 + 3600))
+        .await
+        .unwrap();
+    store.outbox_begin(&lease, at(10)).await.unwrap();
+    let none = store.outbox_claim(&lease, "t6", at(10)).await.unwrap();
+    assert!(none.is_none_or(|claimed| claimed.outbox != deferred));
+    store.outbox_begin(&lease, at(9)).await.unwrap();
+    let back = store.outbox_claim(&lease, "t7", at(9)).await.unwrap();
+    let back = back.expect("due");
+    assert_eq!((back.outbox, back.recipients.len()), (deferred, 2));
 }

@@ -55,7 +55,7 @@ pub async fn two_claimers_never_get_the_same_copy(bench: &mut Bench) {
                 .outbox_claim(&lease, &format!("{name}{n}"), at(2))
                 .await
             {
-                Ok(Some(claimed)) => got.extend(claimed.recipients.iter().map(|(id, _, _)| *id)),
+                Ok(Some(claimed)) => got.extend(claimed.recipients.iter().map(|copy| copy.id)),
                 Ok(None) => break,
                 // The other one was faster: look again.
                 Err(StoreError::Conflict(_)) => {}

@@ -267,6 +267,8 @@ CREATE TABLE IF NOT EXISTS mail_recipients (
     before_claim VARCHAR(20), -- queued or deferred: where an unclaimed copy goes back to
     attempts BIGINT NOT NULL,
     next_at BIGINT, -- set while queued, claimed or deferred
+    refused_ms BIGINT NOT NULL, -- for how long servers have put it off: what its lifetime is compared with
+    refused_at BIGINT, -- when a server last put it off; NULL where the time since then does not count
     attempt VARCHAR(64), -- the newest claim, and under which lease
     holder VARCHAR(32),
     epoch BIGINT,
