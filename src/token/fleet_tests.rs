@@ -300,7 +300,7 @@ async fn another_nodes_refresh_that_is_long_over_is_taken_over_at_once() {
     let bench = Bench::signed_in(platform, -1).await;
     let (store, dead) = (&bench.store, crate::model::NodeId::random());
     let epoch = store.grant_hold(bench.provider, &dead).await.unwrap();
-    let then = bench.clock.now().minus(Duration::from_secs(31));
+    let then = bench.clock.now().minus(Duration::from_secs(351));
     let noted = store.grant_refresh_begin(
         bench.provider,
         &dead,
@@ -312,4 +312,42 @@ async fn another_nodes_refresh_that_is_long_over_is_taken_over_at_once() {
     assert!(noted.await.unwrap());
     bench.keeper().access_token(bench.provider).await.unwrap();
     assert_eq!(bench.platform.posts(), 1);
+}
+
+#[tokio::test]
+async fn another_nodes_refresh_is_left_alone_by_a_node_whose_clock_is_minutes_ahead() {
+    // Fault 48, two nodes.
+    let platform = Platform::start(|r, _| generous(r)).await;
+    let bench = Bench::signed_in(platform, -1).await;
+    let (store, other) = (&bench.store, crate::model::NodeId::random());
+    let epoch = store.grant_hold(bench.provider, &other).await.unwrap();
+    let noted = store.grant_refresh_begin(
+        bench.provider,
+        &other,
+        epoch.unwrap(),
+        (1, None),
+        "elsewhere.1",
+        bench.clock.now().minus(Duration::from_secs(240)),
+    );
+    assert!(noted.await.unwrap());
+    let refused = bench.keeper().access_token(bench.provider).await;
+    assert!(matches!(refused, Err(TokenError::Elsewhere)), "{refused:?}");
+    assert_eq!(bench.platform.posts(), 0);
+}
+
+#[tokio::test]
+async fn a_platform_that_answers_too_late_for_another_node_is_not_waited_for() {
+    // Fault 48, two nodes; fault 46, a delay.
+    let (gate, closed) = tokio::sync::watch::channel(false);
+    let platform = Platform::start(move |r, _| generous(r).behind(closed.clone())).await;
+    let mut bench = Bench::signed_in(platform, -1).await;
+    bench.settings.round = Duration::from_millis(400);
+    let late = bench.keeper().access_token(bench.provider).await;
+    let Err(TokenError::Oauth(error)) = late else {
+        panic!("{late:?}")
+    };
+    assert!(error.to_string().contains("one round"), "{error}");
+    let grant = bench.store.grant_get(bench.provider).await.unwrap();
+    assert_eq!(grant.unwrap().state, GrantState::Refreshing, "not known");
+    gate.send_replace(true);
 }

@@ -15,7 +15,7 @@ use super::{
     keeper::Inner,
     life::Life,
     replay::replay,
-    request::{self, Asked},
+    request::{self, Asked, Round},
     slot::Slot,
 };
 use crate::{
@@ -111,6 +111,8 @@ async fn ask(
     pass: Option<Pass>,
 ) -> Option<Result<Token, TokenError>> {
     let attempt = keeper.attempt(&Uuid::new_v4().simple().to_string());
+    // Another node counts from when it can see the beginning; this is before that.
+    let round = Round::begin(keeper.settings.round);
     let entered = match begin(keeper, access, grant, &attempt).await {
         Ok(Some(entered)) => entered,
         Ok(None) => return None,
@@ -118,7 +120,7 @@ async fn ask(
     };
     // From here on the platform may have rotated the refresh token: nothing below gives up lightly.
     fail_point("token.before_request");
-    let Asked { answer, swap } = request::ask(keeper, slot, &entered, grant, pass).await;
+    let Asked { answer, swap } = request::ask(keeper, slot, &entered, grant, pass, round).await;
     fail_point("token.after_answer");
     match answer {
         Ok(answer) => {

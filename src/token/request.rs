@@ -1,12 +1,15 @@
 //! One round of asking a platform for tokens: a request, and a second one with the next credential where the
 //! platform refuses the first.
 
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
 use super::{issuer::Pass, keeper::Inner, slot::Slot};
 use crate::{
     model::{Access, CredentialKind, Grant, NewCloudProvider},
-    oauth::{Answer, Credential, OauthError},
+    oauth::{Answer, Credential, OauthError, Reach},
 };
 
 /// What came of a round.
@@ -16,17 +19,55 @@ pub(super) struct Asked {
     pub(super) swap: Option<OauthError>,
 }
 
-/// Asks. At most two requests go out, the second within the platform's rate as well.
+/// The time of one round. Nobody waits longer for an answer, since another node will ask then.
+#[derive(Clone, Copy)]
+pub(super) struct Round {
+    until: Instant,
+    /// With less time left no request is begun: it would be given up for its answer to be lost.
+    least: Duration,
+}
+
+impl Round {
+    /// Begins now. No request is begun in the last eighth.
+    pub(super) fn begin(length: Duration) -> Self {
+        Self {
+            until: Instant::now() + length,
+            least: length / 8,
+        }
+    }
+
+    fn is_time(self) -> bool {
+        self.until.saturating_duration_since(Instant::now()) >= self.least
+    }
+
+    async fn bound(
+        self,
+        asking: impl Future<Output = Result<Answer, OauthError>>,
+    ) -> Result<Answer, OauthError> {
+        let late = |detail: &str| OauthError::Unreachable {
+            reach: Reach::TimedOut,
+            detail: detail.to_owned(),
+        };
+        if !self.is_time() {
+            return Err(late("the time for asking was over before it began"));
+        }
+        let answer = timeout_at(self.until, asking).await;
+        answer.unwrap_or_else(|_| Err(late("no answer came in the time that one round may take")))
+    }
+}
+
+/// Asks, for the time of the round at most. At most two requests go out, the second within the platform's rate as well.
 pub(super) async fn ask(
     keeper: &Inner,
     slot: &Slot,
     entered: &NewCloudProvider,
     grant: &Grant,
     pass: Option<Pass>,
+    round: Round,
 ) -> Asked {
     let mut order = in_order(entered.credentials(), slot.credential()).into_iter();
     let first = order.next();
-    let answer = send(keeper, entered, first, grant).await;
+    let answer = round.bound(send(keeper, entered, first, grant)).await;
     let refused = answer.as_ref().err().filter(|error| error.refuses_client());
     let (Some(refused), Some(next)) = (refused.cloned(), order.next()) else {
         finish(keeper, pass, &answer);
@@ -35,7 +76,12 @@ pub(super) async fn ask(
     if let Some(pass) = &pass {
         pass.again().await;
     }
-    let second = send(keeper, entered, Some(next), grant).await;
+    if !round.is_time() {
+        // The refusal stands, and leaves nothing in doubt.
+        finish(keeper, pass, &answer);
+        return Asked { answer, swap: None };
+    }
+    let second = round.bound(send(keeper, entered, Some(next), grant)).await;
     finish(keeper, pass, &second);
     let provider = slot.provider;
     match second {
@@ -118,6 +164,36 @@ async fn send(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_round_ends_in_time_and_begins_nothing_at_its_end() {
+        let seconds = Duration::from_secs;
+        let refused = || OauthError::Throttled { retry_after: None };
+        // (when it is asked, how long the answer takes, whether it was begun, when it is known)
+        for (asked, takes, begun, known) in [
+            (0, 39, true, 39),
+            (0, 41, true, 40),
+            (34, 3, true, 37),
+            (35, 9, true, 40),
+            (36, 1, false, 36),
+            (50, 1, false, 50),
+        ] {
+            let (round, start) = (Round::begin(seconds(40)), Instant::now());
+            tokio::time::sleep(seconds(asked)).await;
+            let mut was_begun = false;
+            let asking = async {
+                was_begun = true;
+                tokio::time::sleep(seconds(takes)).await;
+                Err(refused())
+            };
+            let answer = round.bound(asking).await;
+            let answered = matches!(answer, Err(OauthError::Throttled { .. }));
+            let case = (asked, takes);
+            let took = start.elapsed().as_secs();
+            assert_eq!((was_begun, took), (begun, known), "{case:?}");
+            assert_eq!(answered, begun && asked + takes <= 40, "{case:?}");
+        }
+    }
 
     #[test]
     fn the_credential_that_worked_last_is_used_first() {

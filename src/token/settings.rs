@@ -30,8 +30,10 @@ pub struct Settings {
     /// Which data directory this process holds the lock of: tells a refresh of an earlier run of ours, which is
     /// surely over, from another node's.
     pub home: String,
-    /// How long after its beginning a refresh of another node, dead as it may be, is left alone: no request
-    /// takes longer.
+    /// The longest one round of asking takes, from before its beginning is committed to the last of its answers.
+    pub round: Duration,
+    /// How long a refresh of another node, dead as it may be, is left alone after this node saw it first. Longer than a
+    /// round, the journal and a commit take together.
     pub settle: Duration,
 }
 
@@ -51,7 +53,22 @@ impl Default for Settings {
             journal: None,
             journal_patience: Duration::from_secs(5),
             home: String::new(),
-            settle: Duration::from_secs(30),
+            round: Duration::from_secs(40),
+            settle: Duration::from_secs(50),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_round_of_another_node_is_over_before_it_is_taken_over() {
+        let settings = Settings::default();
+        let commit = Duration::from_secs(5);
+        assert!(settings.settle >= settings.round + settings.journal_patience + commit);
+        // The second credential of a round gets its chance after the slowest refusal of the first.
+        assert!(settings.round >= crate::oauth::Settings::default().timeout + 2 * commit);
     }
 }

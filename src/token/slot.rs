@@ -16,6 +16,9 @@ use super::{
 };
 use crate::model::{Access, CloudProviderId, CredentialKind, Grant, GrantState, Timestamp};
 
+/// The clocks of two nodes differ by less than this; platforms refuse signatures by clocks that are further off.
+const CLOCKS: Duration = Duration::from_secs(300);
+
 /// One grant. `flight` is held for the whole of a refresh, by the refreshing task itself: the one
 /// legitimate use of an async mutex, single flight.
 pub(super) struct Slot {
@@ -214,8 +217,8 @@ impl Slot {
         })
     }
 
-    /// How long another node's refresh, found in the row, is still left alone: until `settle` after it began,
-    /// and never longer than that after it was first seen here, since the nodes' clocks may differ.
+    /// How long another node's refresh, found in the row, is still left alone: until `settle` after it was first seen
+    /// here, since the nodes' clocks may differ. One that by these began longer ago than they can differ is over.
     pub(super) fn settling(
         &self,
         grant: &Grant,
@@ -230,7 +233,8 @@ impl Slot {
             _ => {
                 let begun = grant.attempt_started_at;
                 let age = begun.map_or(Duration::ZERO, |begun| now.since(begun));
-                let until = at + settle.saturating_sub(age);
+                let is_over = age >= settle + CLOCKS;
+                let until = if is_over { at } else { at + settle };
                 known.settling = Some((attempt.to_owned(), until));
                 until
             }
