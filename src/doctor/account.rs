@@ -10,7 +10,7 @@ use crate::{
     diagnosis::{Context, Failure},
     imap,
     model::{Authentication, LaneName, Server},
-    smtp,
+    smtp::{self, Login},
 };
 
 /// Every check in order. One IMAP connection, then one SMTP connection.
@@ -44,11 +44,17 @@ pub(super) async fn examine(
     let proofs = match (&entered.authentication, &given.token) {
         (Authentication::Password { password, .. }, _) => (
             Proof::Is(imap::Secret::Password(password)),
-            Proof::Is(smtp::Secret::Password(password)),
+            Proof::Is(Login {
+                user: account.smtp_user(),
+                secret: smtp::Secret::Password(password),
+            }),
         ),
         (Authentication::Modern { .. }, Some(token)) => (
-            Proof::Is(imap::Secret::AccessToken(token)),
-            Proof::Is(smtp::Secret::AccessToken(token)),
+            Proof::Is(imap::Secret::AccessToken(&token.secret)),
+            Proof::Is(Login {
+                user: account.smtp_user_of(&token.owner),
+                secret: smtp::Secret::AccessToken(&token.secret),
+            }),
         ),
         (Authentication::Modern { .. }, None) => {
             (Proof::Lacks(Item::Token), Proof::Lacks(Item::Token))

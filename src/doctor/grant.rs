@@ -1,7 +1,5 @@
 //! The sign-in: whether there is one, whose it is, whether it still gives tokens, and what it may do.
 
-use secrecy::SecretString;
-
 use super::{
     Item, Parts, Verdict, Wish,
     course::{Course, Found},
@@ -17,7 +15,7 @@ use crate::{
 /// What a grant gave.
 #[derive(Default)]
 pub(super) struct Given {
-    pub(super) token: Option<SecretString>,
+    pub(super) token: Option<Token>,
     /// What the grant lacks; `None`: there is no grant to ask.
     pub(super) missing: Option<Vec<String>>,
 }
@@ -117,13 +115,13 @@ async fn note_token(
     provider: CloudProviderId,
     wish: Wish,
     context: &Context,
-) -> Option<SecretString> {
+) -> Option<Token> {
     match token(parts, provider, wish).await {
         Ok((token, how)) => {
             let left = token.expires_at.since(parts.clock.now()).as_secs() / 60;
             let detail = format!("good for {left} more minutes, {how}");
             course.note(Item::Token, Found::ok(detail)).await;
-            Some(token.secret)
+            Some(token)
         }
         Err(error) => {
             let found = Found::failed(&Failure::from(error), context);
@@ -160,6 +158,9 @@ async fn identity(course: &mut Course<'_>, account: &Account, grant: &Grant, con
     let found = match grant.signed_in_as.as_deref() {
         None | Some("") => Found::ok("the platform does not say who signed in"),
         Some(user) if user.eq_ignore_ascii_case(expected) => Found::ok(user),
+        Some(user) if grant.owner().name_confirmed_for(expected).is_some() => {
+            Found::ok(format!("{user}, confirmed for {expected}"))
+        }
         Some(user) => {
             let finding = Finding::OtherIdentity {
                 signed_in: user.to_owned(),

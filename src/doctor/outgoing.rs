@@ -10,7 +10,7 @@ use super::{
 use crate::{
     diagnosis::{Context, Failure, Finding, Right},
     model::{Account, Server, Service, TlsVerify},
-    smtp::{self, Line, Login, MailOptions, Secret, SmtpError},
+    smtp::{self, Line, Login, MailOptions, SmtpError},
     transcript::Recorder,
 };
 
@@ -21,7 +21,7 @@ pub(super) async fn examine(
     course: &mut Course<'_>,
     parts: &Parts,
     account: &Account,
-    proof: Proof<Secret<'_>>,
+    proof: Proof<Login<'_>>,
     context: &Context,
     recorder: &Recorder,
 ) -> Outgoing {
@@ -29,17 +29,17 @@ pub(super) async fn examine(
     else {
         return Outgoing::NotTried;
     };
-    let secret = match proof {
-        Proof::Is(secret) => secret,
+    let login = match proof {
+        Proof::Is(login) => login,
         Proof::Lacks(item) => {
             course.skip(&INSIDE, item).await;
             line.quit().await;
             return Outgoing::NotTried;
         }
     };
-    let user = account.smtp_user();
+    let user = login.user;
     let limit = parts.settings.check;
-    let outgoing = match limited(limit, context, line.login(&Login { user, secret })).await {
+    let outgoing = match limited(limit, context, line.login(&login)).await {
         Ok(Ok(())) => {
             course
                 .note(Item::SmtpLogin, Found::ok(format!("as {user}")))

@@ -4,7 +4,9 @@ use std::fmt;
 
 use secrecy::SecretString;
 
-use super::{AccountId, CloudProviderId, EmailAddress, ListId, ProxyChoice, Timestamp, TlsVerify};
+use super::{
+    AccountId, CloudProviderId, EmailAddress, ListId, ProxyChoice, Timestamp, TlsVerify, TokenOwner,
+};
 
 /// An account's short key: 1 to 5 letters or digits, kept in upper case, unique.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -274,6 +276,14 @@ impl Account {
             Authentication::Modern { user, delegate, .. } => delegate.as_deref().unwrap_or(user),
             Authentication::Password { user, .. } => user,
         }
+    }
+
+    /// What SMTP is told with a token of `owner`: the entered name, or the name in the token where an administrator
+    /// confirmed that both are one person. A user name often differs from the address, and Exchange refuses a
+    /// token with another name than its owner's (`535 5.7.3`).
+    pub fn smtp_user_of<'a>(&'a self, owner: &'a TokenOwner) -> &'a str {
+        let entered = self.smtp_user();
+        owner.name_confirmed_for(entered).unwrap_or(entered)
     }
 
     /// The provider whose grant it uses, with Modern Authentication.

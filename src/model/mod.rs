@@ -39,7 +39,7 @@ pub use mail::{Attachment, Mailbox, ParsedMail, RawMail};
 pub use outgoing::{RecipientKind, RecipientState};
 pub use provider::{
     Access, ClientCertificate, Cloud, CloudProvider, CloudService, CredentialKind, Grant,
-    GrantState, NewCloudProvider, NewTokens,
+    GrantState, NewCloudProvider, NewTokens, TokenOwner,
 };
 pub use proxy::{InvalidProxy, Proxy, ProxyChoice, ProxyScheme};
 pub use sign_in::{

@@ -292,7 +292,33 @@ pub struct Grant {
     pub updated_at: Timestamp,
 }
 
+/// Whose an access token is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TokenOwner {
+    /// By the platform's word (UPN); `None` where it gave none, as for an application's own access.
+    pub user_name: Option<String>,
+    /// Names that accounts expect and for which an administrator confirmed that person.
+    pub confirmed_for: Vec<String>,
+}
+
+impl TokenOwner {
+    /// The owner's name, where an administrator confirmed them for somebody entered as `expected`.
+    pub fn name_confirmed_for(&self, expected: &str) -> Option<&str> {
+        let mut confirmed = self.confirmed_for.iter();
+        let is_confirmed = confirmed.any(|name| name.eq_ignore_ascii_case(expected));
+        self.user_name.as_deref().filter(|_| is_confirmed)
+    }
+}
+
 impl Grant {
+    /// Whose its tokens are.
+    pub fn owner(&self) -> TokenOwner {
+        TokenOwner {
+            user_name: self.signed_in_as.clone(),
+            confirmed_for: self.confirmed_for.clone(),
+        }
+    }
+
     /// Whose it is; `None` before the first sign-in.
     pub fn person(&self) -> Option<Person> {
         let person = Person {
@@ -330,6 +356,38 @@ impl NewTokens {
             user_name: self.signed_in_as.clone(),
             tenant_id: self.tenant_id.clone(),
             object_id: self.object_id.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_owner_stands_for_another_name_only_where_that_was_confirmed() {
+        for (user_name, confirmed, expected, known_as) in [
+            (None, vec![], "lead@x.test", None),
+            (None, vec!["lead@x.test"], "lead@x.test", None),
+            (Some("l.ead@x.test"), vec![], "lead@x.test", None),
+            (
+                Some("l.ead@x.test"),
+                vec!["other@x.test"],
+                "lead@x.test",
+                None,
+            ),
+            (
+                Some("l.ead@x.test"),
+                vec!["other@x.test", "Lead@x.test"],
+                "lead@x.test",
+                Some("l.ead@x.test"),
+            ),
+        ] {
+            let owner = TokenOwner {
+                user_name: user_name.map(str::to_owned),
+                confirmed_for: confirmed.into_iter().map(str::to_owned).collect(),
+            };
+            assert_eq!(owner.name_confirmed_for(expected), known_as, "{owner:?}");
         }
     }
 }

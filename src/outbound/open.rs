@@ -78,7 +78,8 @@ pub(super) fn words(error: &dyn std::error::Error) -> String {
 pub(super) async fn open(account: &Account, parts: &Parts) -> Result<Open, SendError> {
     match &account.entered.authentication {
         Authentication::Password { password, .. } => {
-            let line = log_in(account, parts, Secret::Password(password)).await?;
+            let user = account.smtp_user();
+            let line = log_in(account, parts, user, Secret::Password(password)).await?;
             Ok(opened(line, None))
         }
         Authentication::Modern { provider, .. } => {
@@ -100,7 +101,8 @@ pub(super) async fn open(account: &Account, parts: &Parts) -> Result<Open, SendE
 }
 
 async fn with_token(account: &Account, parts: &Parts, token: &Token) -> Result<Open, SmtpError> {
-    let line = log_in(account, parts, Secret::AccessToken(&token.secret)).await?;
+    let user = account.smtp_user_of(&token.owner);
+    let line = log_in(account, parts, user, Secret::AccessToken(&token.secret)).await?;
     let close_by = close_by(
         Instant::now(),
         parts.clock.now(),
@@ -130,13 +132,17 @@ fn opened(line: Line, close_by: Option<Instant>) -> Open {
 }
 
 /// A refused login leaves with a QUIT, as the protocol asks.
-async fn log_in(account: &Account, parts: &Parts, secret: Secret<'_>) -> Result<Line, SmtpError> {
+async fn log_in(
+    account: &Account,
+    parts: &Parts,
+    user: &str,
+    secret: Secret<'_>,
+) -> Result<Line, SmtpError> {
     let settings = &parts.settings.smtp;
     let (Secret::Password(hidden) | Secret::AccessToken(hidden)) = secret;
     let recorder = parts.transcripts.account(account.id).hiding(hidden);
     let net = parts.net.via(&account.entered.proxy);
     let mut line = smtp::connect(&net, &account.entered.smtp, settings, &recorder).await?;
-    let user = account.smtp_user();
     match line.login(&Login { user, secret }).await {
         Ok(()) => Ok(line),
         Err(error) => {

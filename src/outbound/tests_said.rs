@@ -8,7 +8,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use super::testing::{MESSAGE, World};
 use crate::{
     diagnosis::LaneState::{self, Parked, Waiting},
-    model::{Action, TlsMode},
+    model::{Action, NewTokens, TlsMode},
     smtp::testing::{Act, Server},
 };
 
@@ -363,5 +363,39 @@ async fn a_challenge_of_a_mebibyte_is_bounded_and_passing_trouble() {
         world.server.obey(|_| None);
         world.until(id, &["sent"]).await;
         lane.stopped().await;
+    }
+}
+
+/// A user name (UPN) often differs from the address; Exchange refuses a token with another name than its owner's.
+#[tokio::test]
+async fn smtp_is_told_the_tokens_own_name_once_that_was_confirmed_for_the_entered_one() {
+    let name = "s.upp@x.onmicrosoft.test";
+    for told in ["supp@x.test", name] {
+        let world = by_token(Server::new(|_| None)).await;
+        let (store, provider) = (&world.parts.store, world.account.provider().unwrap());
+        let tokens = NewTokens {
+            access_token: "good".into(),
+            access_expires_at: world.now().plus(Duration::from_secs(3600)),
+            refresh_token: Some("refresh".into()),
+            scopes: None,
+            signed_in_as: Some(name.into()),
+            tenant_id: Some("tenant".into()),
+            object_id: Some("object".into()),
+        };
+        let adopted = store.grant_adopt(provider, &tokens, world.now());
+        adopted.await.unwrap();
+        if told == name {
+            let confirmed = store.grant_confirm_name(provider, name, "supp@x.test");
+            assert!(confirmed.await.unwrap());
+        }
+        let id = world.queue(&["a@y.test"]).await;
+        let lane = world.run().await;
+        world.until(id, &["sent"]).await;
+        lane.stopped().await;
+        let said = world.server.seen().commands;
+        let token = said.iter().find(|command| command.starts_with(TOKEN));
+        let token = STANDARD.decode(token.expect("a token")).unwrap();
+        let token = String::from_utf8(token).unwrap();
+        assert!(token.starts_with(&format!("user={told}\u{1}")), "{token}");
     }
 }

@@ -195,6 +195,7 @@ fn publish(keeper: &Inner, grant: &Grant, tokens: NewTokens, life: Life) {
             secret: tokens.access_token,
             expires_at: life.expires,
             version: grant.version,
+            owner: grant.owner().into(),
         },
         life,
     );

@@ -22,7 +22,9 @@ use super::{
     slot::Slot,
 };
 use crate::{
-    model::{Access, Clock, CloudProviderId, Grant, NewCloudProvider, NodeId, Timestamp},
+    model::{
+        Access, Clock, CloudProviderId, Grant, NewCloudProvider, NodeId, Timestamp, TokenOwner,
+    },
     oauth::{OauthClient, OauthError, endpoints},
     store::Store,
 };
@@ -39,6 +41,8 @@ pub struct Token {
     pub expires_at: Timestamp,
     /// Which one it is, for [`TokenKeeper::refused`].
     pub version: i64,
+    /// Whose it is.
+    pub owner: Arc<TokenOwner>,
 }
 
 /// A sign-in that came to nothing, for who waits for it.

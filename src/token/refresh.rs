@@ -208,6 +208,7 @@ async fn keep(
                 secret: tokens.access_token,
                 expires_at: life.expires,
                 version: grant.version + 1,
+                owner: grant.owner().into(),
             };
             slot.publish(token.clone(), life);
             keeper.tell();

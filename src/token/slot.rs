@@ -125,6 +125,10 @@ impl Slot {
             Some(version) if grant.version < version => return false,
             Some(version) if grant.version == version => {
                 known.state = Some(grant.state);
+                // A name is confirmed without new tokens.
+                if let Some(held) = &mut known.held {
+                    held.token.owner = grant.owner().into();
+                }
                 return false;
             }
             // Somebody stored newer tokens: whatever troubled us is over.
@@ -143,6 +147,7 @@ impl Slot {
                         secret,
                         expires_at: expires,
                         version: grant.version,
+                        owner: grant.owner().into(),
                     },
                     // The row is written for other reasons too, a failed refresh among them.
                     life: Life::stored(
