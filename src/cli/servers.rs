@@ -46,16 +46,31 @@ pub(super) fn put(
             body.insert(name.to_owned(), Value::Object(server));
         }
     }
-    let proxy = match (flags.proxy.as_deref(), flags.proxy_file.as_deref()) {
-        (Some("process"), _) => Some(Value::Null),
-        (Some(text), _) => Some(json!(text)),
+    proxy(
+        flags.proxy.as_deref(),
+        flags.proxy_file.as_deref(),
+        terminal,
+        body,
+    )
+}
+
+/// An account's or a cloud provider's proxy, where one is named: `null` for the daemon's own setting.
+pub(super) fn proxy(
+    text: Option<&str>,
+    file: Option<&Path>,
+    terminal: &mut Terminal<'_>,
+    body: &mut Map<String, Value>,
+) -> Result<(), Failure> {
+    let proxy = match (text, file) {
+        (Some("process"), _) => Value::Null,
+        (Some(text), _) => json!(text),
         (None, Some(file)) => {
             let url = terminal.secret(Some(file), "proxy's URL", "--proxy-file")?;
-            Some(json!(url.expose_secret().trim()))
+            json!(url.expose_secret().trim())
         }
-        (None, None) => None,
+        (None, None) => return Ok(()),
     };
-    body.extend(proxy.map(|proxy| ("proxy".to_owned(), proxy)));
+    body.insert("proxy".to_owned(), proxy);
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{CloudProviderId, Person, Timestamp};
+use super::{CloudProviderId, Person, ProxyChoice, Timestamp};
 
 /// Whose identity platform it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,6 +171,8 @@ pub struct NewCloudProvider {
     pub authority: Option<String>,
     /// Base URL of the mail scopes where it is not the service's own, e.g. `https://outlook.office.com`.
     pub scope_host: Option<String>,
+    /// How its identity platform is reached.
+    pub proxy: ProxyChoice,
 }
 
 impl NewCloudProvider {
@@ -191,6 +193,7 @@ impl NewCloudProvider {
             redirect_uri: String::new(),
             authority: None,
             scope_host: None,
+            proxy: ProxyChoice::Process,
         }
     }
 

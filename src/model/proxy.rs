@@ -209,7 +209,7 @@ impl fmt::Display for Proxy {
     }
 }
 
-/// How an account's servers are reached.
+/// How an account's servers, or a cloud provider's identity platform, are reached.
 #[derive(Clone, Debug, Default)]
 pub enum ProxyChoice {
     /// As the process does it: the default.
@@ -217,7 +217,7 @@ pub enum ProxyChoice {
     Process,
     /// Directly, also where the process has a proxy.
     Direct,
-    /// Through the account's own, for every host.
+    /// Through its own, for every host.
     Through(Proxy),
 }
 

@@ -10,7 +10,7 @@ use oauth2::{
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
-    model::{Access, Clock, CloudProviderId, NewCloudProvider, Proxy, SystemClock},
+    model::{Access, Clock, CloudProviderId, NewCloudProvider, SystemClock},
     net::Net,
     transcript::{Recorder, Transcripts},
 };
@@ -19,9 +19,9 @@ use super::{
     Answer, Credential, Endpoints, OauthError,
     answer::{answer, signed_in},
     endpoints::{endpoints, unusable},
-    guard::Guarded,
     identity::Identity,
     line::Line,
+    way::{Way, Ways},
     wire::{RefusalBody, TokenAnswer},
 };
 
@@ -81,7 +81,7 @@ pub enum SetupError {
 /// Talks to token endpoints. Cheap to clone; one for the whole process.
 #[derive(Clone)]
 pub struct OauthClient {
-    pub(super) http: reqwest::Client,
+    ways: Ways,
     clock: Arc<dyn Clock>,
     transcripts: Option<Transcripts>,
     recorder: Recorder,
@@ -100,51 +100,8 @@ impl OauthClient {
     /// # Errors
     /// The proxy's address is none, or the TLS library refuses the settings.
     pub fn new(roots: &[native_tls::Certificate], settings: &Settings) -> Result<Self, SetupError> {
-        let mut tls = native_tls::TlsConnector::builder();
-        tls.disable_built_in_roots(true)
-            .min_protocol_version(Some(native_tls::Protocol::Tlsv12));
-        for root in roots {
-            tls.add_root_certificate(root.clone());
-        }
-        let tls = tls
-            .build()
-            .map_err(|error| SetupError::Http(error.to_string()))?;
-        let mut http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            .redirect(reqwest::redirect::Policy::none())
-            // A refresh may not be sent twice by anybody but us.
-            .retry(reqwest::retry::never())
-            // An idle connection that died would fail a refresh that a fresh one carries.
-            .pool_max_idle_per_host(0)
-            .http1_only()
-            .referer(false)
-            .no_proxy()
-            .connect_timeout(settings.connect_timeout)
-            .timeout(settings.timeout)
-            .user_agent(concat!("motion-email/", env!("CARGO_PKG_VERSION")));
-        if let Some(proxy) = &settings.proxy {
-            let mut direct = String::from("localhost,127.0.0.0/8,::1");
-            for host in &settings.no_proxy {
-                direct.push(',');
-                direct.push_str(host);
-            }
-            let proxy = reqwest::Proxy::all(proxy.expose_secret())
-                .map_err(|_| SetupError::Proxy)?
-                .no_proxy(reqwest::NoProxy::from_string(&direct));
-            http = http.proxy(proxy);
-        }
-        if let Some(net) = &settings.guard {
-            let proxy = settings.proxy.as_ref();
-            http = http.dns_resolver(Arc::new(Guarded {
-                net: net.clone(),
-                proxy: proxy.and_then(|url| Proxy::parse(url.expose_secret()).ok()),
-            }));
-        }
-        let http = http
-            .build()
-            .map_err(|error| SetupError::Http(error.to_string()))?;
         Ok(Self {
-            http,
+            ways: Ways::new(roots, settings)?,
             clock: Arc::new(SystemClock),
             transcripts: None,
             recorder: Recorder::off(),
@@ -194,7 +151,7 @@ impl OauthClient {
             .map_err(|error| unusable("redirect URI", &error.to_string()))?;
         let endpoints = endpoints(provider)?;
         let proof = self.proof(provider, credential, &endpoints)?;
-        let (wire, line) = (wire(provider, credential, endpoints), self.line(provider));
+        let (wire, line) = (wire(provider, credential, endpoints), self.line(provider)?);
         let mut request = wire
             .exchange_code(AuthorizationCode::new(code.expose_secret().to_owned()))
             .set_pkce_verifier(PkceCodeVerifier::new(verifier.expose_secret().to_owned()))
@@ -222,7 +179,7 @@ impl OauthClient {
     ) -> Result<Answer, OauthError> {
         let endpoints = endpoints(provider)?;
         let proof = self.proof(provider, credential, &endpoints)?;
-        let (wire, line) = (wire(provider, credential, endpoints), self.line(provider));
+        let (wire, line) = (wire(provider, credential, endpoints), self.line(provider)?);
         let refresh_token = RefreshToken::new(refresh_token.expose_secret().to_owned());
         let mut request = wire.exchange_refresh_token(&refresh_token);
         for (name, value) in proof {
@@ -260,7 +217,7 @@ impl OauthClient {
         }
         let proof = self.proof(provider, credential, &endpoints)?;
         let scopes = endpoints.scopes.clone().into_iter().map(Scope::new);
-        let (wire, line) = (wire(provider, credential, endpoints), self.line(provider));
+        let (wire, line) = (wire(provider, credential, endpoints), self.line(provider)?);
         let mut request = wire.exchange_client_credentials().add_scopes(scopes);
         for (name, value) in proof {
             request = request.add_extra_param(name, value);
@@ -283,14 +240,19 @@ impl OauthClient {
         credential.assertion(provider, &endpoints.token, self.clock.now())
     }
 
+    /// The way to the provider's platform.
+    pub(super) fn way(&self, provider: &NewCloudProvider) -> Result<Way, OauthError> {
+        self.ways.of(provider)
+    }
+
     /// The way out for one request.
-    pub(super) fn line(&self, provider: &NewCloudProvider) -> Line<'_> {
-        Line::new(
-            &self.http,
+    pub(super) fn line(&self, provider: &NewCloudProvider) -> Result<Line<'_>, OauthError> {
+        Ok(Line::new(
+            self.way(provider)?,
             &self.recorder,
             self.guard.as_ref(),
             provider.service,
-        )
+        ))
     }
 }
 

@@ -30,7 +30,7 @@ impl OauthClient {
     ) -> Result<PlatformTime, OauthError> {
         let url = endpoints(provider)?.token;
         let began = Instant::now();
-        let headers = transport::headers(&self.http, url).await?;
+        let headers = transport::headers(&self.way(provider)?, url).await?;
         date(&headers, began.elapsed()).ok_or_else(|| OauthError::Nonsense {
             status: 0,
             what: "an answer without a readable Date".to_owned(),

@@ -103,7 +103,7 @@ impl OauthClient {
         let (endpoints, device) = of_a_person(provider)?;
         let proof = self.proof(provider, credential, &endpoints)?;
         let scopes = endpoints.scopes.clone().into_iter().map(Scope::new);
-        let line = self.line(provider);
+        let line = self.line(provider)?;
         let wire = wire(provider, credential, endpoints)
             .set_device_authorization_url(DeviceAuthorizationUrl::from_url(device));
         let mut request = wire.exchange_device_code().add_scopes(scopes);
@@ -132,7 +132,7 @@ impl OauthClient {
         let (endpoints, _) = of_a_person(provider)?;
         let proof = self.proof(provider, credential, &endpoints)?;
         let form = poll_form(provider, credential, begun, proof);
-        let line = self.line(provider);
+        let line = self.line(provider)?;
         let answer = line.call(post(&endpoints.token, form)?).await?;
         match read(&line, &answer)? {
             Ok(found) => Ok(DevicePoll::Done(signed_in(

@@ -41,8 +41,10 @@ pub struct Refusal {
 pub enum Reach {
     /// The name did not resolve.
     Name,
-    /// No connection (refused, no route, proxy refused).
+    /// No connection (refused, no route).
     Connect,
+    /// The proxy that leads there refused, was not reached, or is none.
+    Proxy,
     /// The certificate is not one we trust, or not for this name: often a proxy that inspects TLS.
     Certificate,
     /// No complete answer within the configured time.
@@ -56,6 +58,7 @@ impl Reach {
         match self {
             Self::Name => "its name does not resolve",
             Self::Connect => "no connection",
+            Self::Proxy => "the proxy opened no way to it",
             Self::Certificate => "its certificate is not trusted",
             Self::TimedOut => "no answer in time",
             Self::Broken => "the line broke",
@@ -130,7 +133,7 @@ impl OauthError {
             },
             Self::Unreachable { reach, .. } => match reach {
                 Reach::Certificate => FailureClass::OperatorMustAct,
-                Reach::Name | Reach::Connect | Reach::TimedOut | Reach::Broken => {
+                Reach::Name | Reach::Connect | Reach::Proxy | Reach::TimedOut | Reach::Broken => {
                     FailureClass::RetryLater
                 }
             },

@@ -36,11 +36,12 @@ impl Resolve for Guarded {
 }
 
 /// Refuses a host that needs no resolver to be known as this machine or its link.
-pub(super) fn check(net: &Net, host: &str) -> Result<(), OauthError> {
+/// `field` is the cloud provider's, where it was named.
+pub(super) fn check(net: &Net, field: &'static str, host: &str) -> Result<(), OauthError> {
     match net.forbidden_literal(host) {
         None => Ok(()),
         Some(address) => Err(unusable(
-            "authority",
+            field,
             &format!(
                 "it leads to {address}, an address of this machine or its link; if that is meant, name the host in XC_EMAIL_ALLOW_HOSTS"
             ),

@@ -13,6 +13,7 @@ use super::{
     OauthError, Refusal,
     error::{clean, nonsense},
     guard, transport,
+    way::Way,
     wire::RefusalBody,
 };
 
@@ -21,7 +22,7 @@ const REQUEST_ID: &str = "client-request-id";
 
 /// One request's way out. `oauth2` does not pass the HTTP status on in its errors, so it is noted here.
 pub(super) struct Line<'a> {
-    http: &'a reqwest::Client,
+    way: Way,
     recorder: &'a Recorder,
     guard: Option<&'a Net>,
     status: AtomicU16,
@@ -31,13 +32,13 @@ pub(super) struct Line<'a> {
 impl<'a> Line<'a> {
     /// For one request to this service's platform.
     pub(super) fn new(
-        http: &'a reqwest::Client,
+        way: Way,
         recorder: &'a Recorder,
         guard: Option<&'a Net>,
         service: CloudService,
     ) -> Self {
         Self {
-            http,
+            way,
             recorder,
             guard,
             status: AtomicU16::new(0),
@@ -102,9 +103,9 @@ impl<'c> AsyncHttpClient<'c> for Line<'_> {
         Box::pin(async move {
             // The client's resolver never sees a host that is an address.
             if let (Some(net), Some(host)) = (self.guard, request.uri().host()) {
-                guard::check(net, host)?;
+                guard::check(net, "authority", host)?;
             }
-            let response = transport::send(self.http, request, self.recorder).await?;
+            let response = transport::send(&self.way, request, self.recorder).await?;
             let status = response.status().as_u16();
             self.status.store(status, Ordering::Relaxed);
             Ok(response)

@@ -15,6 +15,8 @@
 //!   escaped, and its address is `https` or this machine.
 //! - Nothing of an answer's body ends in an error but the platform's own error fields, bounded and
 //!   escaped, since a body may hold tokens (I8). Nothing of a certificate or key does either.
+//! - A provider's own proxy goes before the process's, is used for every host over TLS and for nothing in the
+//!   clear, and passes the same address guard as a platform.
 //! - Requests to Microsoft carry an id of their own, which a refusal shows where the platform names none.
 //!
 //! # When things fail
@@ -51,6 +53,7 @@ mod line;
 mod scopes;
 mod sign_in;
 mod transport;
+mod way;
 mod wire;
 
 pub use answer::Answer;

@@ -9,6 +9,7 @@ use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use super::{
     OauthError,
     error::{Reach, clean},
+    way::Way,
 };
 use crate::transcript::{Protocol, Recorder, Secrets, Tap};
 
@@ -21,7 +22,7 @@ pub(super) const BODY_LIMIT: usize = 256 * 1024;
 /// Of a refusal every text is masked that repeats a secret of the request. Bounded by the client's timeout. If dropped, the request may have been acted on all the same. What is
 /// not secret of request and answer is kept by `recorder`.
 pub(super) async fn send(
-    http: &reqwest::Client,
+    way: &Way,
     request: HttpRequest,
     recorder: &Recorder,
 ) -> Result<HttpResponse, OauthError> {
@@ -29,7 +30,7 @@ pub(super) async fn send(
     let tap = recorder
         .begin(Protocol::Oauth)
         .oauth_request(method, &url, request.body());
-    let answer = exchange(http, request, &tap).await;
+    let answer = exchange(way, request, &tap).await;
     match &answer {
         Ok(answer) => tap.oauth_answer(answer.status().as_u16(), answer.body()),
         Err(error) => tap.note(&format!("no answer that counts: {error}")),
@@ -37,17 +38,14 @@ pub(super) async fn send(
     answer
 }
 
-async fn exchange(
-    http: &reqwest::Client,
-    request: HttpRequest,
-    tap: &Tap,
-) -> Result<HttpResponse, OauthError> {
+async fn exchange(way: &Way, request: HttpRequest, tap: &Tap) -> Result<HttpResponse, OauthError> {
     let secrets = Secrets::of_form(request.body());
     let request = reqwest::Request::try_from(request).map_err(|error| OauthError::Nonsense {
         status: 0,
         what: format!("the request could not be made: {}", error.without_url()),
     })?;
-    let mut response = http.execute(request).await.map_err(unreachable)?;
+    let response = way.http.execute(request).await;
+    let mut response = response.map_err(|error| unreachable(error, way))?;
     let status = response.status();
     let retry_after = retry_after(response.headers());
     if let Some(wait) = retry_after {
@@ -71,7 +69,11 @@ async fn exchange(
         _ => {}
     }
     let mut body = Vec::new();
-    while let Some(part) = response.chunk().await.map_err(unreachable)? {
+    while let Some(part) = response
+        .chunk()
+        .await
+        .map_err(|error| unreachable(error, way))?
+    {
         if body.len() + part.len() > BODY_LIMIT {
             return Err(OauthError::Nonsense {
                 status: status.as_u16(),
@@ -93,11 +95,9 @@ async fn exchange(
 }
 
 /// The headers of whatever is answered to HEAD. Bounded by the client's timeout.
-pub(super) async fn headers(
-    http: &reqwest::Client,
-    url: url::Url,
-) -> Result<HeaderMap, OauthError> {
-    let answer = http.head(url).send().await.map_err(unreachable)?;
+pub(super) async fn headers(way: &Way, url: url::Url) -> Result<HeaderMap, OauthError> {
+    let answer = way.http.head(url).send().await;
+    let answer = answer.map_err(|error| unreachable(error, way))?;
     Ok(answer.headers().clone())
 }
 
@@ -114,7 +114,10 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     (until - now).to_std().ok()
 }
 
-fn unreachable(error: reqwest::Error) -> OauthError {
+/// hyper-util's words where a proxy was spoken with and opened no way; it exports no type for them.
+const PROXYS: [&str; 2] = ["tunnel error: ", "SOCKS error: "];
+
+fn unreachable(error: reqwest::Error, way: &Way) -> OauthError {
     let error = error.without_url();
     let mut detail = error.to_string();
     let mut source = error.source();
@@ -129,11 +132,16 @@ fn unreachable(error: reqwest::Error) -> OauthError {
     } else if detail.contains("certificate") {
         // OpenSSL's words; native-tls gives no code of its own.
         Reach::Certificate
+    } else if PROXYS.iter().any(|words| detail.contains(words)) {
+        Reach::Proxy
     } else if error.is_connect() {
         Reach::Connect
     } else {
         Reach::Broken
     };
+    if let Some(proxy) = &way.proxy {
+        detail = format!("through the provider's own proxy {proxy}: {detail}");
+    }
     OauthError::Unreachable {
         reach,
         detail: clean(&detail),

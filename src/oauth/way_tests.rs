@@ -8,10 +8,10 @@ use tokio::{
 };
 
 use super::{
-    Credential, OauthClient, OauthError, Settings,
+    Credential, OauthClient, OauthError, Reach, Settings,
     scripted::{Platform, Reply},
 };
-use crate::net::testing;
+use crate::{model::ProxyChoice, net::testing};
 
 fn guarded(allow: &[&str]) -> OauthClient {
     let settings = Settings {
@@ -122,4 +122,108 @@ async fn a_socks_proxy_on_this_machine_gets_the_name_and_the_login() {
     let (login, name) = proxy.join_next().await.unwrap().unwrap();
     assert_eq!(login, b"\x01\x02us\x02p@");
     assert_eq!(name, "login.invalid");
+}
+
+/// A proxy that wants another login.
+async fn refusing() -> Platform {
+    Platform::start(|_, _| Reply::raw(407, "text/plain", b"")).await
+}
+
+fn own(proxy: &Platform) -> ProxyChoice {
+    let place = proxy.authority().replace("http://", "http://us:s3cret@");
+    ProxyChoice::parse(&place).unwrap()
+}
+
+#[tokio::test]
+async fn a_providers_own_proxy_goes_before_the_processs_and_direct_means_none() {
+    let (process, mine) = (refusing().await, refusing().await);
+    let platform = Platform::start(|_, _| Reply::tokens("a", None)).await;
+    let settings = Settings {
+        proxy: Some(process.authority().to_owned().into()),
+        no_proxy: vec!["excepted.invalid".to_owned()],
+        ..Settings::default()
+    };
+    let client = OauthClient::new(&[], &settings).unwrap();
+    let fails = async |choice: &ProxyChoice, host: &str| {
+        let mut provider = platform.provider("p");
+        provider.authority = Some(format!("https://{host}"));
+        provider.proxy = choice.clone();
+        let token = SecretString::from("rt".to_owned());
+        let answer = client.refresh(&provider, Credential::None, &token).await;
+        let (process, mine) = (process.requests().len(), mine.requests().len());
+        match answer.unwrap_err() {
+            OauthError::Unreachable { reach, detail } => (reach, detail, process, mine),
+            other => panic!("{other:?}"),
+        }
+    };
+    let (process_s, direct) = (ProxyChoice::Process, ProxyChoice::Direct);
+    for (choice, host, reach, asked) in [
+        (&process_s, "login.invalid", Reach::Proxy, (1, 0)),
+        (&process_s, "excepted.invalid", Reach::Name, (1, 0)),
+        (&direct, "login.invalid", Reach::Name, (1, 0)),
+        (&own(&mine), "login.invalid", Reach::Proxy, (1, 1)),
+        // What the operator excepted from the process's proxy is no exception from the provider's own.
+        (&own(&mine), "excepted.invalid", Reach::Proxy, (1, 2)),
+    ] {
+        let found = fails(choice, host).await;
+        assert_eq!((found.0, (found.2, found.3)), (reach, asked), "{found:?}");
+        let named = found.1.contains(&own(&mine).shown().unwrap());
+        assert_eq!(
+            named,
+            choice.secret_text().is_some_and(|_| reach == Reach::Proxy),
+            "{found:?}"
+        );
+        assert!(!found.1.contains("s3cret"), "{found:?}");
+    }
+    assert!(
+        mine.requests()[0]
+            .line
+            .starts_with("CONNECT login.invalid:443")
+    );
+    // In the clear, on this machine: no proxy may see that.
+    let mut provider = platform.provider("p");
+    provider.proxy = own(&mine);
+    let token = SecretString::from("rt".to_owned());
+    client
+        .refresh(&provider, Credential::None, &token)
+        .await
+        .unwrap();
+    assert_eq!(mine.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn a_providers_own_proxy_may_be_on_this_machine_only_where_the_operator_allowed_it() {
+    let mine = refusing().await;
+    let mut provider = mine.provider("p");
+    provider.authority = Some("https://login.invalid".to_owned());
+    let token = SecretString::from("rt".to_owned());
+    for host in ["127.0.0.1", "localhost", "[::1]", "169.254.169.254"] {
+        let place = mine.authority().replace("127.0.0.1", host);
+        provider.proxy = ProxyChoice::parse(&place).unwrap();
+        let client = guarded(&[]);
+        match client.refresh(&provider, Credential::None, &token).await {
+            Err(OauthError::Configuration { field, detail }) => {
+                assert_eq!(field, "proxy", "{host}");
+                assert!(detail.contains("XC_EMAIL_ALLOW_HOSTS"), "{detail}");
+            }
+            other => panic!("{host}: {other:?}"),
+        }
+    }
+    assert!(mine.requests().is_empty());
+    provider.proxy = own(&mine);
+    let client = guarded(&["127.0.0.1"]);
+    let error = client
+        .refresh(&provider, Credential::None, &token)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(
+            error,
+            OauthError::Unreachable {
+                reach: Reach::Proxy,
+                ..
+            }
+        ),
+        "{error:?}"
+    );
 }

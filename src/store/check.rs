@@ -192,7 +192,7 @@ async fn keys(connection: &mut AnyConnection, path: &Path) -> Result<Keys, OpenE
 }
 
 /// Any row with a sealed value.
-const SEALED: &str = "SELECT 1 AS v FROM cloud_providers WHERE client_secret IS NOT NULL UNION ALL SELECT 1 FROM mail_accounts WHERE password IS NOT NULL OR proxy IS NOT NULL UNION ALL SELECT 1 FROM grants WHERE access_token IS NOT NULL OR refresh_token IS NOT NULL UNION ALL SELECT 1 FROM oauth_states WHERE verifier IS NOT NULL UNION ALL SELECT 1 FROM held_sign_ins LIMIT 1";
+const SEALED: &str = "SELECT 1 AS v FROM cloud_providers WHERE client_secret IS NOT NULL OR second_secret IS NOT NULL OR private_key IS NOT NULL OR proxy IS NOT NULL UNION ALL SELECT 1 FROM mail_accounts WHERE password IS NOT NULL OR proxy IS NOT NULL UNION ALL SELECT 1 FROM grants WHERE access_token IS NOT NULL OR refresh_token IS NOT NULL UNION ALL SELECT 1 FROM oauth_states WHERE verifier IS NOT NULL UNION ALL SELECT 1 FROM held_sign_ins LIMIT 1";
 
 async fn rows(
     connection: &mut AnyConnection,

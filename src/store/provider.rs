@@ -11,7 +11,7 @@ use super::{
 };
 use crate::model::{
     Access, ClientCertificate, Cloud, CloudProvider, CloudProviderId, CloudService,
-    NewCloudProvider, Timestamp,
+    NewCloudProvider, ProxyChoice, Timestamp,
 };
 
 /// `None` leaves a field as it is.
@@ -43,6 +43,8 @@ pub struct CloudProviderChange {
     pub authority: Option<Option<String>>,
     /// `Some(None)`: the service's own.
     pub scope_host: Option<Option<String>>,
+    /// How the identity platform is reached.
+    pub proxy: Option<ProxyChoice>,
 }
 
 impl CloudProviderChange {
@@ -72,12 +74,16 @@ impl CloudProviderChange {
         put(&self.redirect_uri, &mut entered.redirect_uri);
         put(&self.authority, &mut entered.authority);
         put(&self.scope_host, &mut entered.scope_host);
+        put(&self.proxy, &mut entered.proxy);
         entered
     }
 
     /// Whether it enters one of the secrets anew.
     fn has_secret(&self) -> bool {
-        self.client_secret.is_some() || self.second_secret.is_some() || self.certificate.is_some()
+        self.client_secret.is_some()
+            || self.second_secret.is_some()
+            || self.certificate.is_some()
+            || self.proxy.is_some()
     }
 }
 
@@ -136,6 +142,15 @@ fn provider(row: &AnyRow, keys: &Keys, damage: Damage) -> Result<CloudProvider, 
         redirect_uri: row.col("redirect_uri")?,
         authority: row.col("authority")?,
         scope_host: row.col("scope_host")?,
+        proxy: match open("proxy")? {
+            None => ProxyChoice::Process,
+            Some(text) => {
+                ProxyChoice::parse(text.expose_secret()).map_err(|error| StoreError::Damaged {
+                    what: "cloud provider",
+                    detail: format!("row {id} holds a proxy that {error}"),
+                })?
+            }
+        },
     };
     Ok(CloudProvider {
         id: CloudProviderId::new(id),
@@ -171,7 +186,7 @@ async fn put(
     let certificate = entered.certificate.as_ref();
     tx.run(
         sqlx::query(
-            "UPDATE cloud_providers SET name = ?, cloud = ?, access = ?, application_id = ?, tenant_id = ?, client_secret = ?, client_secret_expires_at = ?, second_secret = ?, second_secret_expires_at = ?, certificate = ?, private_key = ?, redirect_uri = ?, authority = ?, scope_host = ?, updated_at = ? WHERE id = ?",
+            "UPDATE cloud_providers SET name = ?, cloud = ?, access = ?, application_id = ?, tenant_id = ?, client_secret = ?, client_secret_expires_at = ?, second_secret = ?, second_secret_expires_at = ?, certificate = ?, private_key = ?, redirect_uri = ?, authority = ?, scope_host = ?, proxy = ?, updated_at = ? WHERE id = ?",
         )
         .bind(cut(&entered.name, 100))
         .bind(entered.cloud.as_str())
@@ -187,6 +202,8 @@ async fn put(
         .bind(cut(&entered.redirect_uri, 2_000))
         .bind(entered.authority.as_deref().map(|text| cut(text, 2_000)))
         .bind(entered.scope_host.as_deref().map(|text| cut(text, 2_000)))
+        // The whole of it: a proxy's URL may hold a password.
+        .bind(entered.proxy.secret_text().map(|text| keys.seal(place(&row, "proxy"), &text)))
         .bind(now.millis())
         .bind(id),
     )
@@ -328,7 +345,7 @@ impl Step for Remove {
     }
 }
 
-const BY_ID: &str = "SELECT id, name, service, cloud, access, application_id, tenant_id, client_secret, client_secret_expires_at, second_secret, second_secret_expires_at, certificate, private_key, redirect_uri, authority, scope_host, created_at, updated_at FROM cloud_providers WHERE id = ?";
+const BY_ID: &str = "SELECT id, name, service, cloud, access, application_id, tenant_id, client_secret, client_secret_expires_at, second_secret, second_secret_expires_at, certificate, private_key, redirect_uri, authority, scope_host, proxy, created_at, updated_at FROM cloud_providers WHERE id = ?";
 
 impl Store {
     /// Adds a provider and its (missing) grant; `Taken` where the name exists.
@@ -362,7 +379,7 @@ impl Store {
         let rows = reader
             .all(
                 sqlx::query(
-                    "SELECT id, name, service, cloud, access, application_id, tenant_id, client_secret, client_secret_expires_at, second_secret, second_secret_expires_at, certificate, private_key, redirect_uri, authority, scope_host, created_at, updated_at FROM cloud_providers ORDER BY id LIMIT ? OFFSET ?",
+                    "SELECT id, name, service, cloud, access, application_id, tenant_id, client_secret, client_secret_expires_at, second_secret, second_secret_expires_at, certificate, private_key, redirect_uri, authority, scope_host, proxy, created_at, updated_at FROM cloud_providers ORDER BY id LIMIT ? OFFSET ?",
                 )
                 .bind(page.limit())
                 .bind(page.offset()),

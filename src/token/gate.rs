@@ -89,6 +89,7 @@ impl Sign {
                     reach:
                         Reach::Name
                         | Reach::Connect
+                        | Reach::Proxy
                         | Reach::TimedOut
                         | Reach::Broken
                         | Reach::Certificate,

@@ -183,6 +183,7 @@ mod tests {
         for (error, judgement) in [
             (unreachable(Reach::Name), Judgement::Refused),
             (unreachable(Reach::Connect), Judgement::Refused),
+            (unreachable(Reach::Proxy), Judgement::Refused),
             (unreachable(Reach::Certificate), Judgement::Refused),
             (unreachable(Reach::TimedOut), Judgement::Unknown),
             (unreachable(Reach::Broken), Judgement::Unknown),

@@ -221,11 +221,16 @@ impl Inner {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The platform that a provider's token endpoint belongs to; `None` where what was entered names none.
+    /// The platform that a provider's token endpoint belongs to; `None` where what was entered names none. One
+    /// that is reached another way counts as another: what breaks that way says nothing of the platform, which
+    /// also knows its callers by the address they come from.
     pub(super) fn issuer(&self, entered: &NewCloudProvider) -> Option<Arc<Issuer>> {
         let token = endpoints(entered).ok()?.token;
         let port = token.port_or_known_default().unwrap_or_default();
-        let name = format!("{}:{port}", token.host_str()?);
+        let mut name = format!("{}:{port}", token.host_str()?);
+        if let Some(way) = entered.proxy.shown() {
+            name += &format!(" by {way}");
+        }
         let mut issuers = self.issuers();
         let issuer = issuers
             .entry(name)

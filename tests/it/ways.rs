@@ -153,6 +153,67 @@ async fn mail_is_read_and_sent_through_the_processs_proxy_and_an_accounts_own() 
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cloud_provider_is_asked_through_a_proxy_of_its_own_which_can_be_changed_while_mail_flows()
+ {
+    let own = Proxy::start().await;
+    let daemon = Daemon::start(Engine::Sqlite, &[("XC_EMAIL_IDLE_REISSUE", "2s")]).await;
+    let user = daemon.lab.fresh_mailbox("proxied");
+    // Tokens of five seconds: a refresh comes soon.
+    let (provider, _) = daemon.add_provider(&user, 5).await;
+    let list = daemon.add_list().await;
+    let modern = json!({"authentication": "modern", "CloudProviderId": provider, "username": user});
+    let account = add(&daemon, &daemon.account_body(list, "OAUTH", &user, modern)).await;
+    daemon.wait_lane(account, "inbound", "ready").await;
+    assert!(own.asked().is_empty());
+
+    let path = format!("/api/cloudProviders/{provider}");
+    let target = format!("127.0.0.1:{}", daemon.lab.port("OIDC_HTTPS_PORT"));
+    for kind in ["http", "socks5"] {
+        put(&daemon, &path, &json!({"proxy": own.url(kind)})).await;
+        let wanted = format!("{kind} {target}");
+        eventually("a refresh goes through it", Duration::from_secs(20), || {
+            let asked = own.asked();
+            let seen = asked.contains(&wanted);
+            async move { seen.then_some(()).ok_or_else(|| format!("{asked:?}")) }
+        })
+        .await;
+        let shown = daemon.api.get(&path).await["proxy"].clone();
+        assert_eq!(
+            shown,
+            json!(format!("{kind}://motion@127.0.0.1:{}", own.port))
+        );
+    }
+    mail_passes(&daemon, account, &user).await;
+
+    // A login that it refuses: told with the proxy's name, and healed by the right one alone.
+    let wrong = format!("http://motion:wrong-s3cret@127.0.0.1:{}", own.port);
+    put(&daemon, &path, &json!({"proxy": wrong})).await;
+    let account_path = format!("/api/mail/accounts/{account}");
+    let named = format!("http://motion@127.0.0.1:{}", own.port);
+    let told = eventually("it is told", Duration::from_secs(20), || async {
+        let shown = daemon.api.get(&account_path).await.to_string();
+        let told = shown.contains("oauth_proxy") && shown.contains(&named);
+        if told { Ok(shown) } else { Err(shown) }
+    })
+    .await;
+    let before = own.asked().len();
+    put(&daemon, &path, &json!({"proxy": own.url("socks5")})).await;
+    mail_passes(&daemon, account, &user).await;
+    assert!(own.asked().len() > before);
+
+    // And away with it.
+    put(&daemon, &path, &json!({"proxy": null})).await;
+    assert_eq!(daemon.api.get(&path).await["proxy"], Value::Null);
+    mail_passes(&daemon, account, &user).await;
+    let mut places = vec![daemon.combined_log(), daemon.error_log(), told];
+    places.push(daemon.api.get("/api/status").await.to_string());
+    for text in places {
+        assert!(!text.contains(PASSWORD) && !text.contains("wrong-s3cret"));
+        assert!(!text.contains("proxy-canary"));
+    }
+}
+
 async fn wait_code(daemon: &Daemon, account: i64, code: &str) -> Value {
     let path = format!("/api/mail/accounts/{account}");
     eventually(code, Duration::from_secs(20), || async {

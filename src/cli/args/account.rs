@@ -220,7 +220,7 @@ fn fingerprint(text: &str) -> Result<String, String> {
 }
 
 /// A proxy without a password: the command line is seen by everybody on this machine.
-fn proxy(text: &str) -> Result<String, String> {
+pub(super) fn proxy(text: &str) -> Result<String, String> {
     if text.eq_ignore_ascii_case("process") {
         return Ok("process".to_owned());
     }

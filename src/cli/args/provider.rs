@@ -20,7 +20,8 @@ pub(in crate::cli) enum ProviderCommand {
     #[command(
         after_help = "It takes effect at once, without a restart and without a new sign-in.\n\n\
         Example:\n  motion-email provider edit 1 --tenant-id 9a1b… --secret-expires none\n  \
-        motion-email provider edit 1 --certificate ./app.pem --private-key ./app.key --no-client-secret"
+        motion-email provider edit 1 --certificate ./app.pem --private-key ./app.key --no-client-secret\n  \
+        motion-email provider edit 1 --proxy socks5://proxy.example.com:1080"
     )]
     Edit(Box<EditProvider>),
     /// Enter a new client secret; it is used at once, without a new sign-in
@@ -200,6 +201,12 @@ pub(in crate::cli) struct ProviderFields {
     /// The host that the mail scopes belong to, where it is not the cloud's own
     #[arg(long, value_name = "URL")]
     pub(in crate::cli) scope_host: Option<String>,
+    /// The proxy to the identity platform: http://host:port, socks5://host:port, direct, or process for the daemon's own setting
+    #[arg(long, value_name = "URL|direct|process", value_parser = super::account::proxy)]
+    pub(in crate::cli) proxy: Option<String>,
+    /// A file with the proxy's URL, where it has a password in it; - for standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "proxy")]
+    pub(in crate::cli) proxy_file: Option<PathBuf>,
 }
 
 /// Whose identity platform.

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::super::{
     args::{EditProvider, NewProvider, ProviderFields, ServiceWord},
     failure::Failure,
+    servers::proxy,
     terminal::Terminal,
     word,
 };
@@ -117,7 +118,12 @@ fn common(
     put(body, "redirectUri", fields.redirect_uri.as_deref());
     put(body, "authority", fields.authority.as_deref());
     put(body, "scopeHost", fields.scope_host.as_deref());
-    Ok(())
+    proxy(
+        fields.proxy.as_deref(),
+        fields.proxy_file.as_deref(),
+        terminal,
+        body,
+    )
 }
 
 fn put(body: &mut Map<String, Value>, field: &str, value: Option<&str>) {

@@ -236,6 +236,7 @@ fn every_field_is_edited_a_new_secret_entered_and_warnings_are_printed() {
         path.display().to_string()
     };
     let (certificate, key) = (file("c.pem", "CERT\nPEM\n"), file("k.pem", "KEY\nPEM\n"));
+    let proxy = file("proxy", "http://u:p@proxy:3128\n");
     let warned = json!({"id": 4, "warnings": [{"severity": "warning", "what": "Look at the date.", "next": "Mend it."}]});
     let fake = Fake::start(vec![json_answer(
         "PUT /api/cloudProviders/4",
@@ -270,6 +271,8 @@ fn every_field_is_edited_a_new_secret_entered_and_warnings_are_printed() {
         "--no-authority",
         "--scope-host",
         "https://s",
+        "--proxy-file",
+        &proxy,
     ]);
     assert_eq!(
         (ran.code, ran.out.as_str()),
@@ -280,7 +283,7 @@ fn every_field_is_edited_a_new_secret_entered_and_warnings_are_printed() {
     let body = json!({"name": "N", "applicationId": "A", "tenantId": "T", "cloud": "gcc_high", "access": "application",
         "clientSecretExpiresAt": null, "secondSecretExpiresAt": "2027-05-01", "certificate": "CERT\nPEM",
         "privateKey": "KEY\nPEM", "redirectUri": "https://m/cb", "clientSecret": null, "authority": null,
-        "scopeHost": "https://s"});
+        "scopeHost": "https://s", "proxy": "http://u:p@proxy:3128"});
     assert_eq!(
         fake.asked(),
         [("PUT /api/cloudProviders/4".to_owned(), body)]

@@ -40,17 +40,26 @@ pub(super) fn words(error: &OauthError, context: &Context) -> Words {
             quote(detail),
             "Usually a proxy inspects TLS: install its issuer on this machine or name a bundle in XC_EMAIL_CA_FILE.",
         ),
+        OauthError::Unreachable {
+            reach: Reach::Proxy,
+            detail,
+        } => Words::new(
+            "oauth_proxy",
+            "The proxy opened no way to the identity platform.",
+            quote(detail),
+            "Check the proxy's address and login (the provider's own: motion-email provider edit; the daemon's: XC_EMAIL_HTTPS_PROXY), that it runs, and that it lets this machine through to the platform's port 443.",
+        ),
         OauthError::Unreachable { detail, .. } => Words::new(
             "oauth_unreachable",
             "The identity platform cannot be reached.",
             quote(detail),
-            "Check that this machine may connect to it (firewall, XC_EMAIL_HTTPS_PROXY) and resolves its name.",
+            "Check that this machine may connect to it (firewall, XC_EMAIL_HTTPS_PROXY, the provider's own proxy) and resolves its name.",
         ),
         OauthError::Nonsense { what, .. } => Words::new(
             "oauth_nonsense",
             "The identity platform's answer cannot be used.",
             quote(what),
-            "Usually a proxy answered in its place: check XC_EMAIL_HTTPS_PROXY and the provider's authority.",
+            "Usually a proxy answered in its place: check XC_EMAIL_HTTPS_PROXY, the provider's own proxy and its authority.",
         ),
     }
 }

@@ -17,6 +17,7 @@ use crate::{
     transcript::Subject,
 };
 
+pub(super) use server::proxy;
 pub(super) use shown::ShownAccount;
 pub(super) use transcript::transcript;
 
@@ -82,18 +83,22 @@ async fn warned(
 }
 
 /// Why an account whose sessions are good gets no access token for the next ones; `None` where it does, as far as is
-/// known. A grant that cannot be read is told with its provider.
+/// known. A grant that cannot be read is told with its provider. Trouble that passes is told from when the last token is
+/// over: until then it costs nothing.
 pub(super) async fn no_next_token(desk: &Desk, account: &Account) -> Option<Diagnosis> {
     let provider = account.provider()?;
     let application = desk.keeper.is_application(provider);
     let grant = desk.store.grant_get(provider).await.ok().flatten();
+    let now = desk.clock.now();
+    let over = grant.as_ref().and_then(|grant| grant.access_expires_at);
+    let over = over.is_none_or(|expires_at| expires_at <= now);
     let refused = grant.filter(|grant| grant.state == GrantState::NeedsSignIn && !application);
     let failure = match refused {
         Some(grant) => Failure::SignInNeeded(grant.reason.unwrap_or_default()),
         None => Failure::Oauth(
             desk.keeper
                 .trouble(provider)
-                .filter(|error| error.class() == FailureClass::OperatorMustAct)?,
+                .filter(|error| over || error.class() == FailureClass::OperatorMustAct)?,
         ),
     };
     let context = Context {

@@ -221,8 +221,8 @@ fn pinned(problems: &mut Problems, name: &str, pins: Option<Vec<String>>) -> Opt
     read.map(TlsVerify::Pinned)
 }
 
-/// The account's proxy. One that is sent back as it was shown, without its password, keeps it.
-pub(super) fn proxy(
+/// The proxy of an account or a cloud provider. One that is sent back as it was shown, without its password, keeps it.
+pub(in crate::http) fn proxy(
     problems: &mut Problems,
     given: Given<String>,
     stored: Option<&ProxyChoice>,

@@ -11,6 +11,7 @@ use crate::{
 };
 
 use super::super::{
+    accounts::proxy,
     input::{Given, Problems, Unknown},
     problem::ApiError,
 };
@@ -36,6 +37,7 @@ pub(in crate::http) struct ProviderBody {
     redirect_uri: Given<String>,
     authority: Given<String>,
     scope_host: Given<String>,
+    proxy: Given<String>,
     #[serde(flatten)]
     unknown: Unknown,
 }
@@ -166,6 +168,10 @@ fn read(
     let redirect_uri = web_address(problems, "redirectUri", redirect_uri);
     let authority = removable(problems, "authority", body.authority);
     let scope_host = removable(problems, "scopeHost", body.scope_host);
+    let proxy = match body.proxy {
+        Given::Absent => None,
+        given => proxy(problems, given, stored.map(|stored| &stored.proxy)),
+    };
     let change = CloudProviderChange {
         name,
         cloud,
@@ -180,6 +186,7 @@ fn read(
         redirect_uri,
         authority,
         scope_host,
+        proxy,
     };
     (service, change)
 }

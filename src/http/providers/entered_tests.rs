@@ -110,7 +110,39 @@ fn a_change_touches_only_what_it_names() {
     assert!(change.authority.is_none() && change.client_secret.is_none());
     let change = changed_provider(body(json!({"authority": null})), &stored, NOW).unwrap();
     assert_eq!(change.authority, Some(None));
+    assert!(change.proxy.is_none());
     let error =
         changed_provider(body(json!({"service": "Google", "id": 7})), &stored, NOW).unwrap_err();
     assert_eq!(fields(error), ["id", "service"]);
+}
+
+/// Bad input 59.
+#[test]
+fn a_proxy_is_a_url_or_direct_and_keeps_its_password_when_it_is_sent_back_as_shown() {
+    let entered = body(with("proxy", json!("socks5://us:s3cret@p:1")));
+    let stored = new_provider(entered, NOW, callback).unwrap();
+    let shown = stored.proxy.shown().unwrap();
+    assert_eq!(shown, "socks5://us@p:1");
+    let after = |value: Value| {
+        let change = changed_provider(body(json!({"proxy": value})), &stored, NOW).unwrap();
+        let proxy = change.applied_to(stored.clone()).proxy;
+        proxy
+            .secret_text()
+            .map(|url| url.expose_secret().to_owned())
+    };
+    let same = "socks5://us:s3cret@p:1".to_owned();
+    assert_eq!(after(json!(shown)), Some(same));
+    assert_eq!(after(json!("direct")).as_deref(), Some("direct"));
+    assert_eq!(after(Value::Null), None);
+    for bad in [
+        "",
+        "p:3128",
+        "ftp://p",
+        "http://a b:1",
+        "http://p\r\nX: y:1",
+        "http://p:1/x",
+    ] {
+        let error = new_provider(body(with("proxy", json!(bad))), NOW, callback).unwrap_err();
+        assert_eq!(fields(error), ["proxy"], "{bad:?}");
+    }
 }

@@ -32,6 +32,8 @@ pub(in crate::http) struct ShownProvider {
     redirect_uri: String,
     authority: Option<String>,
     scope_host: Option<String>,
+    /// Without its password; `null`: as the process has it.
+    proxy: Option<String>,
     created_at: String,
     updated_at: String,
     grant: ShownGrant,
@@ -110,6 +112,7 @@ impl ShownProvider {
             redirect_uri: entered.redirect_uri.clone(),
             authority: entered.authority.clone(),
             scope_host: entered.scope_host.clone(),
+            proxy: entered.proxy.shown(),
             created_at: provider.created_at.rfc3339(),
             updated_at: provider.updated_at.rfc3339(),
             grant: ShownGrant::new(grant),

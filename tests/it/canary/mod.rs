@@ -139,6 +139,7 @@ async fn nothing_secret_is_anywhere(engine: Engine) {
     let (_mail, mail_proxy) = proxy("mail").await;
     let (_https, https_proxy) = proxy("https").await;
     let (_own, own_proxy) = proxy("own").await;
+    let (_provider, provider_proxy) = proxy("provider").await;
     let settings = [
         ("XC_DEBUG_LEVEL", "TRACE"),
         ("XC_EMAIL_PARKED_RETRY", "1s"),
@@ -297,7 +298,17 @@ async fn nothing_secret_is_anywhere(engine: Engine) {
         .await;
     until_said(&daemon, good, "error=invalid_client", 2).await;
     plant_tokens(&daemon, &[provider], &mut secrets).await;
-    assert!(secrets.known.len() >= 9, "too few were planted");
+    // The provider's own proxy refuses its login too.
+    let path = format!("/api/cloudProviders/{provider}");
+    let change = json!({"proxy": provider_proxy});
+    let (status, shown) = daemon
+        .api
+        .call(reqwest::Method::PUT, &path, Some(&change))
+        .await
+        .expect("an answer");
+    assert!(status.is_success(), "{status} {shown}");
+    until_said(&daemon, good, "through the provider's own proxy", 1).await;
+    assert!(secrets.known.len() >= 10, "too few were planted");
 
     let mut accounts = vec![good, right, wrong, refused, by_process, proxied];
     accounts.extend(signs_in_every_other_way(&daemon, list, &platform, &mut secrets).await);

@@ -41,6 +41,7 @@ pub async fn a_provider_is_stored_changed_and_removed_and_its_secret_is_never_in
     let change = CloudProviderChange {
         client_secret: Some(SecretString::from("rotated")),
         scope_host: Some(None),
+        proxy: Some(ProxyChoice::parse("http://u:pr0xy-s3cret@p:1").unwrap()),
         ..CloudProviderChange::default()
     };
     store
@@ -50,6 +51,29 @@ pub async fn a_provider_is_stored_changed_and_removed_and_its_secret_is_never_in
     let read = store.provider_get(made.id).await.unwrap().unwrap();
     assert_eq!(read.entered.client_secret.expose_secret(), "rotated");
     assert_eq!(read.entered.scope_host, None);
+    let proxy = read.entered.proxy.secret_text().unwrap();
+    assert_eq!(proxy.expose_secret(), "http://u:pr0xy-s3cret@p:1");
+    assert_eq!(
+        bench
+            .number("SELECT COUNT(*) FROM cloud_providers WHERE proxy LIKE '%s3cret%'")
+            .await,
+        0
+    );
+    let change = CloudProviderChange {
+        proxy: Some(ProxyChoice::Process),
+        ..CloudProviderChange::default()
+    };
+    let read = store
+        .provider_change(made.id, &change, at(2))
+        .await
+        .unwrap();
+    assert!(read.entered.proxy.shown().is_none());
+    assert_eq!(
+        bench
+            .number("SELECT COUNT(*) FROM cloud_providers WHERE proxy IS NULL")
+            .await,
+        1
+    );
     assert_eq!(read.entered.name, "Motion");
     assert_eq!(store.provider_list(ALL).await.unwrap().count, 1);
 

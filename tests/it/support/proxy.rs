@@ -93,7 +93,10 @@ async fn connect(client: &mut TcpStream, first: u8) -> std::io::Result<Option<St
     }
     let head = String::from_utf8_lossy(&head).into_owned();
     let login = base64::engine::general_purpose::STANDARD.encode(format!("{USER}:{PASSWORD}"));
-    if !head.contains(&format!("Proxy-Authorization: Basic {login}\r\n")) {
+    let wanted = format!("basic {login}");
+    let given = head.lines().filter_map(|line| line.split_once(": "));
+    let mut logins = given.filter(|(name, _)| name.eq_ignore_ascii_case("proxy-authorization"));
+    if !logins.any(|(_, value)| value.replacen("Basic", "basic", 1) == wanted) {
         let answer = b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=\"x\"\r\n\r\n";
         client.write_all(answer).await?;
         return Ok(None);
@@ -120,8 +123,17 @@ async fn socks(client: &mut TcpStream) -> std::io::Result<Option<String>> {
     }
     let mut request = [0; 4];
     client.read_exact(&mut request).await?;
-    assert_eq!(request, [5, 1, 0, 3], "a connection to a name is asked for");
-    let name = text(client).await?;
+    let name = match request {
+        [5, 1, 0, 3] => text(client).await?,
+        // A host that was entered as an address has no name.
+        [5, 1, 0, 1] => {
+            let mut address = [0; 4];
+            client.read_exact(&mut address).await?;
+            assert_eq!(address, [127, 0, 0, 1], "a name was resolved");
+            "127.0.0.1".to_owned()
+        }
+        other => panic!("a connection to a name is asked for: {other:?}"),
+    };
     let port = client.read_u16().await?;
     Ok(Some(format!("{name}:{port}")))
 }

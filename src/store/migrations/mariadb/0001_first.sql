@@ -28,6 +28,7 @@ CREATE TABLE IF NOT EXISTS cloud_providers (
     redirect_uri MEDIUMTEXT NOT NULL,
     authority MEDIUMTEXT,
     scope_host MEDIUMTEXT,
+    proxy MEDIUMBLOB, -- sealed; NULL: as the process has it
     created_at BIGINT NOT NULL, -- Unix milliseconds, like every time here
     updated_at BIGINT NOT NULL,
     UNIQUE (name)

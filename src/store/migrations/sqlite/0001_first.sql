@@ -28,6 +28,7 @@ CREATE TABLE IF NOT EXISTS cloud_providers (
     redirect_uri TEXT NOT NULL,
     authority TEXT,
     scope_host TEXT,
+    proxy BLOB, -- sealed; NULL: as the process has it
     created_at BIGINT NOT NULL, -- Unix milliseconds, like every time here
     updated_at BIGINT NOT NULL,
     UNIQUE (name)
