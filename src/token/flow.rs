@@ -120,8 +120,17 @@ impl TokenKeeper {
     }
 
     async fn finish(&self, back: Back<'_>, query: CallbackQuery) -> Result<SignedIn, SignInError> {
-        let (state, row) = self.take_state(&back, &query).await?;
+        let state = self.take_state(&query).await?;
         let provider = state.provider;
+        let row = match self.check(&state, &back, &query).await {
+            Ok(row) => row,
+            // The state is spent, by somebody who had it: who waits for this sign-in waits in vain.
+            Err(error) => {
+                warn!(%provider, code = error.code(), %error, "sign-in failed");
+                self.inner.sign_in_ended(provider, Some(&error));
+                return Err(error);
+            }
+        };
         let (answer, answered) = oneshot::channel();
         let inner = self.inner.clone();
         self.inner
@@ -138,32 +147,36 @@ impl TokenKeeper {
         answered.await.unwrap_or(Err(SignInError::Interrupted))
     }
 
-    /// Takes the state, once, and checks that it was made for this way back.
-    async fn take_state(
+    /// Takes the state, once. What fails here is told to nobody but who asked: a stranger asks as well as anybody.
+    async fn take_state(&self, query: &CallbackQuery) -> Result<OauthState, SignInError> {
+        let now = self.inner.clock.now();
+        match self.inner.store.oauth_state_take(&query.state, now).await? {
+            TakenState::Good(state) => Ok(state),
+            TakenState::Unknown => Err(SignInError::StateUnknown),
+            TakenState::Used => Err(SignInError::StateUsed),
+            TakenState::Expired => Err(SignInError::StateExpired),
+        }
+    }
+
+    /// Checks that a state was made for this way back; gives its provider.
+    async fn check(
         &self,
+        state: &OauthState,
         back: &Back<'_>,
         query: &CallbackQuery,
-    ) -> Result<(OauthState, CloudProvider), SignInError> {
-        let store = &self.inner.store;
-        let now = self.inner.clock.now();
-        let state = match store.oauth_state_take(&query.state, now).await? {
-            TakenState::Good(state) => state,
-            TakenState::Unknown => return Err(SignInError::StateUnknown),
-            TakenState::Used => return Err(SignInError::StateUsed),
-            TakenState::Expired => return Err(SignInError::StateExpired),
-        };
+    ) -> Result<CloudProvider, SignInError> {
         match back {
             Back::Pasted(provider, _) if *provider != state.provider => {
                 return Err(SignInError::OtherProvider);
             }
             Back::Pasted(_, address) if !same_place(address, &state.redirect_uri) => {
                 return Err(SignInError::OtherAddress {
-                    expected: state.redirect_uri,
+                    expected: state.redirect_uri.clone(),
                 });
             }
             Back::Pasted(..) | Back::Callback(_) => {}
         }
-        let row = store.provider_get(state.provider).await?;
+        let row = self.inner.store.provider_get(state.provider).await?;
         let row = row.ok_or(SignInError::ProviderMissing)?;
         // One redirect URI per service: a mix-up shows here (RFC 9700 §4.4.2).
         if matches!(back, Back::Callback(service) if *service != row.entered.service) {
@@ -177,7 +190,7 @@ impl TokenKeeper {
         if issuer.is_some_and(|issuer| !issuer_matches(&row.entered, issuer)) {
             return Err(SignInError::OtherIssuer);
         }
-        Ok((state, row))
+        Ok(row)
     }
 }
 

@@ -80,6 +80,8 @@ async fn check(reply: Reply, service: CloudService, suffix: &str, code: &str) ->
         .await
         .unwrap_err();
     assert_eq!(error.code(), code, "{error:?}");
+    let told = keeper.sign_in_failure(bench.provider).unwrap();
+    assert_eq!(told.error.code(), code);
     let grant = bench.grant().await;
     assert_eq!(grant.state, GrantState::Missing);
     assert!(grant.refresh_token.is_none() && grant.access_token.is_none());
@@ -141,11 +143,15 @@ async fn a_state_is_good_once_for_ten_minutes_and_for_who_began() {
     };
     let unknown = query("code=c&state=made-up");
     assert_eq!(code(unknown).await, Some("sign_in_state_unknown"));
+    assert!(keeper.sign_in_failure(bench.provider).is_none());
     let sent = begin(&keeper, &bench).await;
     assert_eq!(
         code(with_code(&sent).by("somebody-else")).await,
         Some("sign_in_other_caller")
     );
+    // Who waits for it is told; a stranger's guess before that told nobody anything.
+    let told = keeper.sign_in_failure(bench.provider).unwrap();
+    assert_eq!(told.error.code(), "sign_in_other_caller");
     let late = begin(&keeper, &bench).await;
     bench.clock.advance(11 * 60);
     assert_eq!(code(with_code(&late)).await, Some("sign_in_state_expired"));

@@ -117,10 +117,23 @@ async fn a_delegate_with_another_user_name_is_held_confirmed_and_pinned_and_nobo
     assert_eq!(grant["signedInAs"], json!(upn));
     assert_eq!(grant["confirmedFor"], json!([address]));
     assert!(grant["objectId"].is_string(), "{grant}");
-    // Each lane counts by itself: IMAP takes the token, SMTP knows nobody of the delegate's name.
+    // SMTP knows nobody of the delegate's name: it logs in by the one that was confirmed for it.
     daemon.wait_lane(account, "inbound", "ready").await;
-    daemon.wait_lane(account, "outbound", "parked").await;
-    wait_state(&daemon, account, "needs_attention").await;
+    daemon.wait_lane(account, "outbound", "ready").await;
+    wait_state(&daemon, account, "connected").await;
+    let customer = daemon.lab.fresh_mailbox("customer");
+    let body = json!({"AccountId": account, "to": [customer], "subject": "Answer", "text": "Text"});
+    let sent = daemon.api.post("/api/mail/outbox", &body).await;
+    let path = format!("/api/mail/outbox/{}", sent["id"]);
+    eventually("the mail is sent", LIMIT, || async {
+        let shown = daemon.api.get(&path).await;
+        let sent = shown["recipients"][0]["state"] == "sent";
+        sent.then_some(()).ok_or_else(|| shown.to_string())
+    })
+    .await;
+    let id = sent["messageId"].as_str().expect("id");
+    assert_eq!(login_of(&daemon, id), upn);
+    // And by its own once that is entered.
     let correct = json!({ "delegate": upn });
     let path = format!("/api/mail/accounts/{account}");
     daemon.api.must(Method::PATCH, &path, Some(&correct)).await;
@@ -345,6 +358,68 @@ async fn a_code_typed_on_another_computer_signs_in() {
     })
     .await;
     wait_state(&daemon, account, "connected").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_on_the_command_line_hears_that_the_daemon_was_started_anew_and_its_code_is_lost()
+{
+    let mut daemon = Daemon::start(Engine::Sqlite, &[]).await;
+    let user = daemon.lab.fresh_mailbox("lost");
+    let client = (daemon.lab.get("NATIVE_CLIENT_ID").to_owned(), String::new());
+    let public = json!({ "clientSecret": null });
+    let provider = add_provider(&daemon, client, &daemon.url(), public).await;
+    visit(&daemon, provider, &user, json!({}))
+        .await
+        .expect("signed in");
+    let (out, err) = (daemon.path("cli.out"), daemon.path("cli.err"));
+    let file = |path: &std::path::Path| std::fs::File::create(path).expect("a file");
+    let read = |path: &std::path::Path| std::fs::read_to_string(path).expect("a file");
+    let id = provider.to_string();
+    let mut waiting = std::process::Command::new(binary())
+        .args([
+            "provider",
+            "authenticate",
+            &id,
+            "--device",
+            "--new-identity",
+        ])
+        .env("XC_EMAIL_SOCKET", daemon.setting("XC_EMAIL_SOCKET"))
+        .stdin(std::process::Stdio::null())
+        .stdout(file(&out))
+        .stderr(file(&err))
+        .spawn()
+        .expect("the command line runs");
+    eventually("the code is shown", LIMIT, || async {
+        let shown = read(&err);
+        let waits = shown.contains("Waiting for the code");
+        waits.then_some(()).ok_or(shown)
+    })
+    .await;
+    daemon.kill();
+    daemon.launch().await;
+    let ended = tokio::task::spawn_blocking(move || waiting.wait());
+    let ended = ended.await.expect("a thread").expect("an end");
+    let (out, err) = (read(&out), read(&err));
+    assert_eq!(ended.code(), Some(75), "{out}{err}");
+    assert!(out.contains("type the code"), "{out}");
+    let again = format!("motion-email provider authenticate {provider} --device --new-identity");
+    assert!(
+        err.contains("The daemon was started anew meanwhile") && err.contains(&again),
+        "{err}"
+    );
+    // A program is told so as well, and what worked before goes on.
+    let path = format!("/api/cloudProviders/{provider}/device");
+    let (status, problem) = daemon
+        .api
+        .call(reqwest::Method::GET, &path, None)
+        .await
+        .expect("an answer");
+    assert_eq!(status, 404, "{problem}");
+    assert!(
+        problem.to_string().contains("since the daemon started"),
+        "{problem}"
+    );
+    assert_eq!(shown(&daemon, provider).await["grant"]["state"], "ok");
 }
 
 #[tokio::test(flavor = "multi_thread")]

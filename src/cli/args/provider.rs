@@ -57,7 +57,7 @@ pub(in crate::cli) enum ProviderCommand {
     #[command(
         after_help = "Where no browser can call this server back, use --paste: the sign-in ends at an address that does not \
         answer, and that address is pasted here; or --device, which shows a code to type at the platform's page (Microsoft; the \
-        app registration must allow public client flows). Somebody else than the accounts expect is held until it is confirmed.\n\n\
+        app registration must allow public client flows) and which is good until the daemon is started anew. Somebody else than the accounts expect is held until it is confirmed.\n\n\
         Example:\n  motion-email provider authenticate 1\n  motion-email provider authenticate 1 --paste\n  \
         motion-email provider authenticate 1 --device\n  \
         motion-email provider authenticate 1 --login-hint anna@example.com --new-identity"

@@ -19,6 +19,9 @@ const PATIENCE: Duration = Duration::from_secs(15 * 60);
 /// How often the grant is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// How long a daemon that does not answer is waited for: that of a restart.
+const RESTART: Duration = Duration::from_secs(60);
+
 /// What a look at the grant shows.
 #[derive(Debug, PartialEq, Eq)]
 enum Seen {
@@ -107,7 +110,12 @@ async fn paste(
 
 /// The person types a code at the platform's page; the daemon asks whether they have, also after we are gone.
 async fn by_code(path: &str, wish: &Authenticate, work: &mut Work<'_, '_>) -> Result<(), Failure> {
-    let path_of_code = format!("{path}/device");
+    let (path_of_code, grant_path) = (format!("{path}/device"), format!("{path}/grant"));
+    let before = if work.json || wish.no_wait {
+        Value::Null
+    } else {
+        work.client.get(&grant_path, &[]).await?
+    };
     let body = if wish.new_identity {
         json!({"newIdentity": true})
     } else {
@@ -131,9 +139,30 @@ async fn by_code(path: &str, wish: &Authenticate, work: &mut Work<'_, '_>) -> Re
         return Ok(());
     }
     let since = Instant::now();
-    let mut told = 0;
+    let (mut told, mut answered) = (0, since);
     loop {
-        let now = work.client.get(&path_of_code, &[]).await?;
+        let now = match look(&path_of_code, &mut answered, work).await {
+            Ok(Some(now)) => now,
+            Ok(None) => {
+                tell(work, "daemon", since, &mut told)?;
+                tokio::time::sleep(LOOK_EVERY).await;
+                continue;
+            }
+            // A code is known to the daemon that asked for it only.
+            Err(Failure::Refused { status: 404, .. }) => {
+                let grant = work.client.get(&grant_path, &[]).await?;
+                progress(work, "code", None)?;
+                return match seen(&before, &grant) {
+                    Seen::SignedIn => signed_in(&grant, work),
+                    Seen::Held => {
+                        let held = grant.get("heldSignIn").cloned().unwrap_or_default();
+                        ask(path, &held, work).await
+                    }
+                    Seen::Failed | Seen::Nothing => Err(forgotten(wish)),
+                };
+            }
+            Err(other) => return Err(other),
+        };
         match text_at(&now, "/state").as_deref() {
             Some("waiting") if text_at(&now, "/userCode") == text_at(&begun, "/userCode") => {}
             Some("signed_in") => {
@@ -162,6 +191,34 @@ async fn by_code(path: &str, wish: &Authenticate, work: &mut Work<'_, '_>) -> Re
     }
 }
 
+/// The daemon was started anew under a sign-in by code.
+fn forgotten(wish: &Authenticate) -> Failure {
+    let mut text = format!(
+        "The daemon was started anew meanwhile, and this code is of no use any more. For a new one: motion-email provider authenticate {} --device",
+        wish.id
+    );
+    if wish.new_identity {
+        text += " --new-identity";
+    }
+    Failure::Later(text)
+}
+
+/// One look; `None` while a daemon that answered a moment ago does not, since it may be starting anew.
+async fn look(
+    path: &str,
+    answered: &mut Instant,
+    work: &mut Work<'_, '_>,
+) -> Result<Option<Value>, Failure> {
+    match work.client.get(path, &[]).await {
+        Ok(now) => {
+            *answered = Instant::now();
+            Ok(Some(now))
+        }
+        Err(Failure::Unreachable { .. }) if answered.elapsed() < RESTART => Ok(None),
+        Err(other) => Err(other),
+    }
+}
+
 /// A person sees the seconds pass, a log gets a line now and then.
 fn tell(
     work: &mut Work<'_, '_>,
@@ -186,9 +243,14 @@ async fn wait(
 ) -> Result<(), Failure> {
     let begun = Instant::now();
     let end = begun + PATIENCE;
-    let mut told = 0;
+    let (mut told, mut answered) = (0, begun);
     while Instant::now() < end {
-        let grant = work.client.get(grant_path, &[]).await?;
+        // The state is in the database: a sign-in by address outlives the daemon.
+        let Some(grant) = look(grant_path, &mut answered, work).await? else {
+            tell(work, "daemon", begun, &mut told)?;
+            tokio::time::sleep(LOOK_EVERY).await;
+            continue;
+        };
         match seen(before, &grant) {
             Seen::SignedIn => {
                 progress(work, "sign-in", None)?;

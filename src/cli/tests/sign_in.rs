@@ -200,6 +200,11 @@ fn a_code_is_shown_and_waited_for() {
     };
     let script = |end: &str| {
         vec![
+            json_answer(
+                "GET /api/cloudProviders/4/grant",
+                200,
+                json!({"state": "missing"}),
+            ),
             json_answer("POST /api/cloudProviders/4/device", 200, shown("waiting")),
             json_answer("GET /api/cloudProviders/4/device", 200, shown("waiting")),
             json_answer("GET /api/cloudProviders/4/device", 200, shown(end)),
