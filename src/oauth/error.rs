@@ -1,6 +1,6 @@
 //! What can go wrong between us and a token endpoint, and who acts next.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use crate::{logs::escape_to, model::FailureClass};
 
@@ -34,6 +34,16 @@ pub struct Refusal {
     /// What Microsoft's support asks for, and by which a tenant's administrator finds the request in the
     /// sign-in log: the platform's own, or where it gave none the id that our request carried.
     pub correlation_id: Option<String>,
+}
+
+impl Refusal {
+    /// The error code, and in brackets the finer one: a grant's reason is kept as text, and read again from it.
+    fn word(&self) -> Cow<'_, str> {
+        match self.suberror.as_deref() {
+            None | Some("") => Cow::Borrowed(&self.error),
+            Some(fine) => Cow::Owned(format!("{} ({fine})", self.error)),
+        }
+    }
 }
 
 /// How far we got towards a platform that gave no answer.
@@ -78,7 +88,7 @@ pub enum OauthError {
         detail: String,
     },
     /// The platform understood and refused.
-    #[error("the identity platform refused with {}: {}", .0.error, .0.description)]
+    #[error("the identity platform refused with {}: {}", .0.word(), .0.description)]
     Refused(Box<Refusal>),
     /// The platform asks us to slow down (HTTP 429).
     #[error("the identity platform asks to slow down")]

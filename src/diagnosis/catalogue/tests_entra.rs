@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-type Word = (
+pub(crate) type Word = (
     &'static str,
     Option<&'static str>,
     &'static str,
@@ -174,7 +174,7 @@ pub(crate) const NUMBERS: &[Literal] = &[
 
 /// The words without a number; status and finer word where they matter.
 #[rustfmt::skip]
-const WORDS: &[Word] = &[
+pub(crate) const WORDS: &[Word] = &[
     ("invalid_grant", None, "", "sign_in_needed", SignInAgain, "Authenticate"),
     ("invalid_grant", None, "Token has been expired or revoked.", "sign_in_revoked", SignInAgain, "OAuth consent screen"),
     ("invalid_grant", Some("bad_token"), "", "sign_in_needed", SignInAgain, "Authenticate"),

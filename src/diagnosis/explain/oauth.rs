@@ -108,11 +108,18 @@ pub(super) fn sign_in_needed(reason: &str, context: &Context) -> Words {
         .split_once("refused with ")
         .and_then(|(_, rest)| rest.split_once(':'))
         .map_or("", |(error, _)| error);
+    let (error, fine) = match error
+        .strip_suffix(')')
+        .and_then(|word| word.split_once(" ("))
+    {
+        Some((error, fine)) => (error, Some(fine)),
+        None => (error, None),
+    };
     let spoken = Spoken {
         error,
         description: reason,
         numbers: &numbers,
-        fine: None,
+        fine,
     };
     match catalogue::oauth(spoken) {
         Some(entry) if entry.action == Action::SignInAgain => Words::known(entry, context, &why),
