@@ -51,9 +51,9 @@ pub(super) const APPLICATION: &[Row<Mark>] = &[
         entry(
             "oauth_client_secret_refused",
             Administrator,
-            "The identity platform does not accept the client secret of {provider}.",
+            "The identity platform does not accept the client secret or certificate of {provider}.",
             "The credentials do not belong to this application.",
-            "Enter application id and the secret's Value (not its Secret ID) again. Nobody has to sign in again.",
+            "Enter application id and the secret's Value (not its Secret ID) or the certificate again. Nobody has to sign in again.",
         ),
     ),
     (

@@ -138,9 +138,10 @@ const WORDS: &[Row<Mark>] = &[
         entry(
             "oauth_client_secret_refused",
             Administrator,
-            "The identity platform does not accept the client secret of {provider}.",
+            "The identity platform does not accept the client secret or certificate of {provider}.",
             "",
-            "Enter the secret's Value (not its Secret ID) with Update Client Secret of the cloud provider. Nobody has to sign in again.",
+            "Enter the secret's Value (not its Secret ID) with Update Client Secret of the cloud provider; where it has a certificate, \
+             upload this very one to the app registration. Nobody has to sign in again.",
         ),
     ),
     (
