@@ -39,7 +39,7 @@ pub enum Kind {
     SignIn,
     /// The inbound lane of an account.
     Inbound,
-    /// The outbound lane, which has contact only when there is mail to send; never warned about.
+    /// The outbound lane, which has contact when there is mail to send, and at intervals.
     Outbound,
 }
 

@@ -47,6 +47,7 @@ impl Mailbox {
         Settings {
             notice_after: settings.notice_after + lag,
             warn_after: settings.warn_after + lag,
+            proof: settings.proof,
         }
     }
 

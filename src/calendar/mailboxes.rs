@@ -1,75 +1,117 @@
-//! The freshness of an account's mailbox. Pure.
+//! The freshness of an account's two servers. Pure.
 
 use std::time::Duration;
 
 use super::{Entry, Kind, Settings, Severity, Subject, Warning};
 use crate::{
     diagnosis::{Named, Occasion, remark},
-    model::Timestamp,
+    model::{LaneName, Timestamp},
     store::FreshnessRow,
 };
 
 /// A time further ahead than this was noted under a wrong clock.
 const CLOCK_SLACK: Duration = Duration::from_secs(60);
 
-/// From when a mailbox's silence counts: its last contact, or the last change of the account where that is
+/// From when a server's silence counts: its last contact, or the last change of the account where that is
 /// later (one that was just resumed is not silent yet).
-pub(super) fn silent_since(row: &FreshnessRow, now: Timestamp) -> Timestamp {
-    known(row.contacts.inbound, now)
+pub(super) fn silent_since(row: &FreshnessRow, lane: LaneName, now: Timestamp) -> Timestamp {
+    known(last(row, lane), now)
         .map_or(row.changed_at, |last| last.max(row.changed_at))
         .min(now)
+}
+
+/// The last contact with the lane's server.
+pub(super) fn last(row: &FreshnessRow, lane: LaneName) -> Option<Timestamp> {
+    match lane {
+        LaneName::Inbound => row.contacts.inbound,
+        LaneName::Outbound => row.contacts.outbound,
+    }
+}
+
+/// The last contact before a silence that was announced and is not called off.
+pub(super) fn stale_since(row: &FreshnessRow, lane: LaneName) -> Option<Timestamp> {
+    match lane {
+        LaneName::Inbound => row.stale_since,
+        LaneName::Outbound => row.outbound_stale_since,
+    }
+}
+
+/// The word for a lane's silences in the keys of their announcements.
+pub(super) fn word(lane: LaneName) -> &'static str {
+    match lane {
+        LaneName::Inbound => "mailbox",
+        LaneName::Outbound => "sending",
+    }
 }
 
 fn known(at: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
     at.filter(|at| *at <= now.plus(CLOCK_SLACK))
 }
 
-/// The account's two lines.
+/// The account's two lines: inbound, outbound.
 pub(super) fn entries(row: &FreshnessRow, settings: &Settings, now: Timestamp) -> [Entry; 2] {
-    let line = |kind, last| Entry {
+    let line = |kind, lane| Entry {
         kind,
         subject: Subject::Account(row.contacts.account),
         name: row.key.clone(),
         since: None,
-        last,
+        last: last(row, lane),
         due: None,
         days_left: None,
-        warning: None,
+        warning: silence(row, lane, settings, now),
     };
     [
-        Entry {
-            warning: silence(row, settings, now),
-            ..line(Kind::Inbound, row.contacts.inbound)
-        },
-        line(Kind::Outbound, row.contacts.outbound),
+        line(Kind::Inbound, LaneName::Inbound),
+        line(Kind::Outbound, LaneName::Outbound),
     ]
 }
 
-fn silence(row: &FreshnessRow, settings: &Settings, now: Timestamp) -> Option<Warning> {
+fn silence(
+    row: &FreshnessRow,
+    lane: LaneName,
+    settings: &Settings,
+    now: Timestamp,
+) -> Option<Warning> {
     if row.paused {
         return None;
     }
-    let since = silent_since(row, now);
+    let since = silent_since(row, lane, now);
     let age = now.since(since);
-    let severity = if age >= settings.warn_after {
+    // An inbound lane hears from its server all the time, an outbound one only now and then.
+    let proof = match lane {
+        LaneName::Inbound => Duration::ZERO,
+        LaneName::Outbound => settings.proof,
+    };
+    let severity = if age >= settings.warn_after + proof {
         Severity::Warning
-    } else if age >= settings.notice_after {
+    } else if age >= settings.notice_after + proof {
         Severity::Notice
     } else {
         return None;
     };
+    let account = Named {
+        id: row.contacts.account.get(),
+        name: &row.key,
+    };
+    let last = known(last(row, lane), now);
+    let occasion = match lane {
+        LaneName::Inbound => Occasion::MailboxSilent {
+            account,
+            last,
+            since,
+        },
+        LaneName::Outbound => Occasion::SendingSilent {
+            account,
+            last,
+            since,
+        },
+    };
     Some(Warning {
         severity,
-        remark: remark(&Occasion::MailboxSilent {
-            account: Named {
-                id: row.contacts.account.get(),
-                name: &row.key,
-            },
-            last: known(row.contacts.inbound, now),
-            since,
-        }),
+        remark: remark(&occasion),
         once: Some(format!(
-            "calendar/mailbox/{}/{}/{}",
+            "calendar/{}/{}/{}/{}",
+            word(lane),
             row.contacts.account,
             since.millis(),
             severity.as_str()
@@ -97,7 +139,13 @@ mod tests {
             paused,
             changed_at: at(changed),
             stale_since: None,
+            outbound_stale_since: None,
         }
+    }
+
+    /// The inbound lane's.
+    fn silence(row: &FreshnessRow, settings: &Settings, now: Timestamp) -> Option<Warning> {
+        super::silence(row, LaneName::Inbound, settings, now)
     }
 
     #[test]
@@ -145,8 +193,39 @@ mod tests {
     }
 
     #[test]
-    fn the_outgoing_side_is_shown_and_never_warned_about() {
-        let [inbound, outbound] = entries(&row(None, 0, false), &Settings::default(), at(999_999));
-        assert!(inbound.warning.is_some() && outbound.warning.is_none());
+    fn an_outgoing_server_is_judged_by_its_own_contact_and_the_time_between_two_logins_later() {
+        use Severity::{Notice, Warning};
+        let found = |outbound: Option<i64>, changed, paused, now| {
+            // The incoming server answers all the time, or never: that is another matter.
+            let [well, silent] = [Some(now), None].map(|inbound| {
+                let mut row = row(inbound, changed, paused);
+                row.contacts.outbound = outbound.map(at);
+                let [_, outbound] = entries(&row, &Settings::default(), at(now));
+                let warning = outbound.warning?;
+                assert_eq!(warning.remark.code, "sending_contact_old");
+                Some((warning.severity, warning.once?))
+            });
+            assert_eq!(well, silent);
+            well
+        };
+        for (outbound, changed, paused, now, expected) in [
+            (Some(0), -9_000, false, 4_499, None),
+            (Some(0), -9_000, false, 4_500, Some(Notice)),
+            (Some(0), -9_000, false, 7_199, Some(Notice)),
+            (Some(0), -9_000, false, 7_200, Some(Warning)),
+            (Some(0), -9_000, true, 9_999_999, None),
+            // Never since it was added, and edited long after the last login.
+            (None, 0, false, 4_499, None),
+            (None, 0, false, 4_500, Some(Notice)),
+            (Some(-100_000), 0, false, 4_499, None),
+            (Some(-100_000), 0, false, 7_200, Some(Warning)),
+        ] {
+            let severity = found(outbound, changed, paused, now).map(|found| found.0);
+            assert_eq!(severity, expected, "{outbound:?} {changed} {paused} {now}");
+        }
+        // Both lanes silent since the same moment: each has its own announcement.
+        let both = entries(&row(None, 0, false), &Settings::default(), at(9_999));
+        let [inbound, outbound] = both.map(|entry| entry.warning.unwrap().once.unwrap());
+        assert_ne!(inbound, outbound);
     }
 }

@@ -1,17 +1,18 @@
-//! What comes due: secrets and certificates that expire, sign-ins that nothing renews, mailboxes without contact.
+//! What comes due: secrets and certificates that expire, sign-ins that nothing renews, servers without contact.
 //!
 //! A pure core turns what is stored into [`Entry`]s, each with the warning it deserves at this moment; the API
 //! and the command line show them as they are. [`Watcher`] looks at them every minute, writes the last contacts
 //! down, and announces each threshold that is crossed.
 //!
 //! # Promises
-//! - A threshold (60, 30, 7, 1, 0 days; a mailbox's notice and warning) is said once, as one log line and one
+//! - A threshold (60, 30, 7, 1, 0 days; a silent server's notice and warning) is said once, as one log line and one
 //!   event: events are unique by date and threshold, so restarts and other nodes do not repeat it, and a new
 //!   date counts anew.
 //! - Of several thresholds that are crossed already only the nearest is said.
 //! - A secret that another credential outlives disquiets nobody.
 //! - Days are spans of 24 hours from now, so no time zone and no daylight saving moves a threshold.
-//! - A clock that jumps gives no mailbox up: silence is judged only after the clock has run steadily for as long
+//! - An outgoing server is judged as the incoming one is, only later: its lane proves itself by a login at intervals.
+//! - A clock that jumps gives no server up: silence is judged only after the clock has run steadily for as long
 //!   as the notice takes. What was announced under a clock that was wrong by more than a day is said again in time.
 //! - Last contacts cost at most one commit a minute (by the default settings), for all accounts together, and
 //!   survive a restart.
@@ -51,6 +52,8 @@ pub struct Settings {
     pub notice_after: Duration,
     /// And after this long a warning; at least `notice_after`.
     pub warn_after: Duration,
+    /// Added to both for the outgoing server: a lane that has nothing to send logs in this often.
+    pub proof: Duration,
 }
 
 impl Default for Settings {
@@ -58,6 +61,7 @@ impl Default for Settings {
         Self {
             notice_after: Duration::from_secs(15 * 60),
             warn_after: Duration::from_secs(3600),
+            proof: Duration::from_secs(3600),
         }
     }
 }

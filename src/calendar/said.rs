@@ -5,11 +5,11 @@ use serde_json::json;
 use super::{
     Entry, Kind, Settings, Subject,
     gather::{Facts, Mailbox},
-    mailboxes::silent_since,
+    mailboxes::{last, silent_since, stale_since, word},
 };
 use crate::{
     diagnosis::Remark,
-    model::{AccountId, EventKind, NewEvent, Timestamp},
+    model::{EventKind, LaneName, NewEvent, Timestamp},
     store::{Announcement, Silence},
 };
 
@@ -38,12 +38,14 @@ pub(super) fn sayings(
     }
     for mailbox in &facts.mailboxes {
         let account = mailbox.row.contacts.account;
-        let [inbound, _] = mailbox.entries(settings, now);
-        if inbound.warning.is_none() {
-            sayings.extend(recovered(mailbox, now));
-        } else if judged {
-            let since = silent_since(&mailbox.row, now);
-            sayings.extend(saying(inbound, Some(Silence::Since(account, since))));
+        let lanes = [LaneName::Inbound, LaneName::Outbound];
+        for (entry, lane) in mailbox.entries(settings, now).into_iter().zip(lanes) {
+            if entry.warning.is_none() {
+                sayings.extend(recovered(mailbox, lane, now));
+            } else if judged {
+                let since = silent_since(&mailbox.row, lane, now);
+                sayings.extend(saying(entry, Some(Silence::Since(account, lane, since))));
+            }
         }
     }
     sayings
@@ -61,7 +63,8 @@ fn saying(entry: Entry, silence: Option<Silence>) -> Option<Saying> {
         kind: match entry.kind {
             Kind::Credential(_) => EventKind::SecretExpires,
             Kind::SignIn => EventKind::SignInIdle,
-            Kind::Inbound | Kind::Outbound => EventKind::MailboxStale,
+            Kind::Inbound => EventKind::MailboxStale,
+            Kind::Outbound => EventKind::SendingStale,
         },
         account,
         provider,
@@ -86,28 +89,36 @@ fn saying(entry: Entry, silence: Option<Silence>) -> Option<Saying> {
 }
 
 /// A silence that was announced, and a contact since.
-fn recovered(mailbox: &Mailbox, now: Timestamp) -> Option<Saying> {
+fn recovered(mailbox: &Mailbox, lane: LaneName, now: Timestamp) -> Option<Saying> {
     let row = &mailbox.row;
-    let since = row.stale_since.filter(|_| !row.paused)?;
-    let last = row.contacts.inbound?;
+    let since = stale_since(row, lane).filter(|_| !row.paused)?;
+    let last = last(row, lane)?;
     if last <= since && since <= now {
         return None;
     }
-    let account: AccountId = row.contacts.account;
+    let account = row.contacts.account;
+    let (kind, what) = match lane {
+        LaneName::Inbound => (EventKind::MailboxRecovered, Kind::Inbound),
+        LaneName::Outbound => (EventKind::SendingRecovered, Kind::Outbound),
+    };
     Some(Saying {
         announcement: Announcement {
             event: NewEvent {
-                kind: EventKind::MailboxRecovered,
+                kind,
                 account: Some(account),
                 provider: None,
-                once: format!("calendar/mailbox/{account}/{}/recovered", since.millis()),
+                once: format!(
+                    "calendar/{}/{account}/{}/recovered",
+                    word(lane),
+                    since.millis()
+                ),
                 payload: json!({
-                    "kind": Kind::Inbound.as_str(),
+                    "kind": what.as_str(),
                     "silentSince": since.rfc3339(),
                     "last": last.rfc3339(),
                 }),
             },
-            silence: Some(Silence::Over(account, since)),
+            silence: Some(Silence::Over(account, lane, since)),
         },
         name: row.key.clone(),
         remark: None,

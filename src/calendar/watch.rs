@@ -14,7 +14,7 @@ use super::{
     steady::Steady,
 };
 use crate::{
-    model::{Clock, Timestamp},
+    model::{Clock, EventKind, Timestamp},
     store::{Contacts, Store, StoreError},
 };
 
@@ -83,7 +83,7 @@ impl Watcher {
     }
 
     /// Writes down the contacts that are worth it, all in one commit.
-    async fn record(&mut self, lag: Duration) {
+    pub(super) async fn record(&mut self, lag: Duration) {
         let now = self.clock.now();
         let due = self.ledger.due((self.lanes)(), now, lag);
         match self.store.contacts_record(&due, now).await {
@@ -137,8 +137,16 @@ impl Watcher {
 /// One line.
 fn tell(saying: &Saying) {
     let name = &saying.name;
-    match (&saying.remark, saying.announcement.event.account) {
+    let event = &saying.announcement.event;
+    match (&saying.remark, event.account) {
+        (None, _) if event.kind == EventKind::SendingRecovered => {
+            info!(account = %name, "outgoing server takes the login again");
+        }
         (None, _) => info!(account = %name, "mailbox is in contact again"),
+        (Some(remark), Some(_)) if event.kind == EventKind::SendingStale => warn!(
+            account = %name, code = remark.code, what = %remark.what, next = %remark.next,
+            "outgoing server has taken no login for long"
+        ),
         (Some(remark), Some(_)) => warn!(
             account = %name, code = remark.code, what = %remark.what, next = %remark.next,
             "mailbox has had no contact for long"

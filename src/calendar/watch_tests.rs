@@ -103,11 +103,17 @@ impl Bench {
         self.store.account_add(&new, at(0)).await.unwrap().id
     }
 
+    /// The incoming server answered then, the outgoing one just now.
     fn contact(&self, account: AccountId, inbound: Option<i64>) {
+        let now = self.clock.0.load(Ordering::Relaxed);
+        self.contacts(account, inbound, Some(now));
+    }
+
+    fn contacts(&self, account: AccountId, inbound: Option<i64>, outbound: Option<i64>) {
         *self.lanes.lock().unwrap() = vec![Contacts {
             account,
             inbound: inbound.map(at),
-            outbound: None,
+            outbound: outbound.map(at),
         }];
     }
 
@@ -245,6 +251,43 @@ async fn a_silent_mailbox_is_said_in_two_stages_and_its_return_once() {
 }
 
 #[tokio::test]
+async fn an_outgoing_server_that_takes_no_login_is_said_in_two_stages_and_its_return_once() {
+    let bench = Bench::new().await;
+    let account = bench.account().await;
+    let mut watcher = bench.watcher();
+    let mut expected: Vec<(&str, String)> = Vec::new();
+    let stale = |stage: &str| ("sending.stale", stage.to_owned());
+    let back = || ("sending.recovered", "-".to_owned());
+    for (now, outbound, judged, said) in [
+        (100, Some(100), true, None),
+        // As long as the lane with nothing to send may wait with its next login.
+        (4_599, Some(100), true, None),
+        (4_600, Some(100), false, None),
+        (4_600, Some(100), true, Some(stale("notice"))),
+        (7_300, Some(100), true, Some(stale("warning"))),
+        (90_000, Some(100), true, None),
+        // The lane runs elsewhere, or not at all: what was written down counts.
+        (90_001, None, true, None),
+        (90_010, Some(90_005), true, Some(back())),
+        (90_020, Some(90_005), true, None),
+    ] {
+        bench.clock.set(now);
+        // The incoming server answers all the time.
+        bench.contacts(account, Some(now), outbound);
+        watcher.record(std::time::Duration::ZERO).await;
+        watcher.look(judged).await.unwrap();
+        bench.watcher().look(judged).await.unwrap();
+        expected.extend(said);
+        assert_eq!(bench.said().await, expected, "at {now}");
+    }
+    let events = bench.events().await;
+    for event in events {
+        assert_eq!(event.account, Some(account));
+        assert_eq!(event.payload["kind"], "outboundContact");
+    }
+}
+
+#[tokio::test]
 async fn a_paused_account_is_silent_without_a_word() {
     let bench = Bench::new().await;
     let account = bench.account().await;
@@ -268,7 +311,10 @@ async fn a_paused_account_is_silent_without_a_word() {
     bench.watcher().look(true).await.unwrap();
     assert_eq!(
         bench.said().await,
-        [("mailbox.stale", "warning".to_owned())]
+        [
+            ("mailbox.stale", "warning".to_owned()),
+            ("sending.stale", "notice".to_owned())
+        ]
     );
 }
 

@@ -26,10 +26,14 @@ const ACCOUNTS: &[Column] = &[
     ("ADDRESS", &["/address"]),
     ("PAUSED", &["/paused"]),
     ("INBOUND", &["/status/inbound/state", "/inbound/state"]),
-    ("OUTBOUND", &["/status/outbound/state", "/outbound/state"]),
     (
         "LAST CONTACT",
         &["/status/inbound/lastContact", "/inbound/lastContact"],
+    ),
+    ("OUTBOUND", &["/status/outbound/state", "/outbound/state"]),
+    (
+        "LAST CONTACT",
+        &["/status/outbound/lastContact", "/outbound/lastContact"],
     ),
 ];
 

@@ -120,6 +120,7 @@ pub(super) fn built_in(place: &Place, data_dir: &Path, host_name: &str) -> Confi
         retry_cap: Duration::from_secs(60 * MINUTE),
         expire_after: Duration::from_secs(5 * DAY),
         parked_retry: Duration::from_secs(5 * MINUTE),
+        smtp_proof_interval: Duration::from_secs(60 * MINUTE),
         contact_notice_after: Duration::from_secs(15 * MINUTE),
         contact_warn_after: Duration::from_secs(60 * MINUTE),
         drain: Duration::from_secs(25),

@@ -109,6 +109,7 @@ impl Config {
             },
             backoff: self.line_backoff(),
             parked_retry: self.parked_retry,
+            proof: self.smtp_proof_interval,
             ..outbound::Settings::default()
         }
     }
@@ -166,6 +167,7 @@ impl Config {
                 .min(self.contact_warn_after)
                 .max(looks),
             warn_after: self.contact_warn_after.max(looks),
+            proof: self.smtp_proof_interval,
         }
     }
 

@@ -303,10 +303,23 @@ pub(super) const KEYS: &[Key] = &[
         |config| show_duration(config.parked_retry)
     ),
     key!(
+        "XC_EMAIL_SMTP_PROOF_INTERVAL",
+        [
+            "How often an account that has nothing to send logs in to its outgoing server all the same, so that a changed password",
+            "or a withdrawn right is known before somebody answers a customer."
+        ],
+        "1s to 7d",
+        |config, text| {
+            parse::duration(text, SECOND, 7 * DAY).map(|time| config.smtp_proof_interval = time)
+        },
+        |config| show_duration(config.smtp_proof_interval)
+    ),
+    key!(
         "XC_EMAIL_CONTACT_NOTICE_AFTER",
         [
             "A mailbox whose server has not answered for this long is noticed: in status, log and events. It never takes less",
-            "than twice the time between two looks (XC_EMAIL_IDLE_REISSUE, XC_EMAIL_POLL_INTERVAL)."
+            "than twice the time between two looks (XC_EMAIL_IDLE_REISSUE, XC_EMAIL_POLL_INTERVAL). For the outgoing server",
+            "XC_EMAIL_SMTP_PROOF_INTERVAL is added."
         ],
         "1s to 7d; XC_EMAIL_CONTACT_WARN_AFTER where that is less",
         |config, text| {
@@ -316,7 +329,9 @@ pub(super) const KEYS: &[Key] = &[
     ),
     key!(
         "XC_EMAIL_CONTACT_WARN_AFTER",
-        ["And after this long it is warned about."],
+        [
+            "And after this long it is warned about; for the outgoing server XC_EMAIL_SMTP_PROOF_INTERVAL is added."
+        ],
         "1s to 7d",
         |config, text| {
             parse::duration(text, SECOND, 7 * DAY).map(|time| config.contact_warn_after = time)

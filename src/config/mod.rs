@@ -101,6 +101,8 @@ pub struct Config {
     pub expire_after: Duration,
     /// `XC_EMAIL_PARKED_RETRY`, 1 s..=1 day.
     pub parked_retry: Duration,
+    /// `XC_EMAIL_SMTP_PROOF_INTERVAL`, 1 s..=7 days.
+    pub smtp_proof_interval: Duration,
     /// `XC_EMAIL_CONTACT_NOTICE_AFTER`, 1 s..=7 days; the lesser of both counts.
     pub contact_notice_after: Duration,
     /// `XC_EMAIL_CONTACT_WARN_AFTER`, 1 s..=7 days.

@@ -351,8 +351,13 @@ fn a_mailbox_is_never_judged_before_it_could_have_been_looked_at_twice() {
             ("XC_EMAIL_CONTACT_NOTICE_AFTER", notice),
             ("XC_EMAIL_CONTACT_WARN_AFTER", warn),
             ("XC_EMAIL_IDLE_REISSUE", idle),
+            ("XC_EMAIL_SMTP_PROOF_INTERVAL", "2h"),
         ]));
-        let settings = config.unwrap().calendar();
+        let config = config.unwrap();
+        let settings = config.calendar();
+        // The calendar waits as long as the lane does.
+        assert_eq!(settings.proof, config.outbound().proof);
+        assert_eq!(settings.proof.as_secs(), 7200);
         let seconds = (
             settings.notice_after.as_secs(),
             settings.warn_after.as_secs(),

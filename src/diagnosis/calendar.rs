@@ -1,4 +1,4 @@
-//! Words about what comes due: secrets, certificates, sign-ins, mailboxes without contact.
+//! Words about what comes due: secrets, certificates, sign-ins, servers without contact.
 
 use crate::model::{CloudService, CredentialKind, Timestamp};
 
@@ -92,6 +92,15 @@ pub enum Occasion<'a> {
         /// The last contact; `None`: never.
         last: Option<Timestamp>,
         /// Since when it has been wanted, where there was no contact later.
+        since: Timestamp,
+    },
+    /// An outgoing server that has taken no login.
+    SendingSilent {
+        /// The account.
+        account: Named<'a>,
+        /// The last login or answer; `None`: never.
+        last: Option<Timestamp>,
+        /// Since when it has been wanted, where there was none later.
         since: Timestamp,
     },
 }
@@ -223,6 +232,30 @@ pub fn remark(occasion: &Occasion<'_>) -> Remark {
             why: "New mail may lie there unread; nothing is lost, it is read when the server answers.".to_owned(),
             next: format!(
                 "motion-email account show {0} says what its inbound lane waits for; motion-email account sync {0} tries at once.",
+                account.name
+            ),
+        },
+        Occasion::SendingSilent {
+            account,
+            last,
+            since,
+        } => Remark {
+            code: "sending_contact_old",
+            what: match last {
+                Some(last) => format!(
+                    "The outgoing server of account {} last took a login or a mail on {}.",
+                    account.name,
+                    minute(last)
+                ),
+                None => format!(
+                    "The outgoing server of account {} has taken no login since the account is wanted ({}).",
+                    account.name,
+                    minute(since)
+                ),
+            },
+            why: "Answers to customers would wait in the queue; none is lost, they go when the server takes the login again.".to_owned(),
+            next: format!(
+                "motion-email account show {0} says what its outbound lane waits for; motion-email account sync {0} tries at once.",
                 account.name
             ),
         },
@@ -514,6 +547,32 @@ mod tests {
                 },
                 "mailbox_contact_old",
                 "has not answered since",
+                "account sync SUPP1",
+            ),
+            (
+                Occasion::SendingSilent {
+                    account: Named {
+                        id: 1,
+                        name: "SUPP1",
+                    },
+                    last: Some(DUE),
+                    since: DUE,
+                },
+                "sending_contact_old",
+                "2027-01-15 08:00 UTC",
+                "account show SUPP1",
+            ),
+            (
+                Occasion::SendingSilent {
+                    account: Named {
+                        id: 1,
+                        name: "SUPP1",
+                    },
+                    last: None,
+                    since: DUE,
+                },
+                "sending_contact_old",
+                "has taken no login since",
                 "account sync SUPP1",
             ),
         ];

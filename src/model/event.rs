@@ -35,12 +35,16 @@ pub enum EventKind {
     MailboxStale,
     /// It is in contact again.
     MailboxRecovered,
+    /// An account's outgoing server has not taken a login for too long.
+    SendingStale,
+    /// It takes logins again.
+    SendingRecovered,
     /// Somebody signed in who was not expected: an administrator has to confirm or discard it.
     GrantHeld,
 }
 
 impl EventKind {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 17] = [
         Self::MessageReceived,
         Self::MessagePutAside,
         Self::MessageSent,
@@ -55,6 +59,8 @@ impl EventKind {
         Self::SignInIdle,
         Self::MailboxStale,
         Self::MailboxRecovered,
+        Self::SendingStale,
+        Self::SendingRecovered,
         Self::GrantHeld,
     ];
 
@@ -75,6 +81,8 @@ impl EventKind {
             Self::SignInIdle => "grant.idle",
             Self::MailboxStale => "mailbox.stale",
             Self::MailboxRecovered => "mailbox.recovered",
+            Self::SendingStale => "sending.stale",
+            Self::SendingRecovered => "sending.recovered",
             Self::GrantHeld => "grant.held",
         }
     }

@@ -61,6 +61,7 @@ impl Lane {
         let times = Times {
             backoff: parts.settings.backoff,
             parked: parts.settings.parked_retry,
+            proof: parts.settings.proof,
         };
         let watch = ClockWatch::new(parts.clock.now(), Instant::now().into_std());
         let queued = parts.store.outbox_written();
@@ -221,6 +222,9 @@ impl Lane {
             }
             Step::Delivered => {
                 let line = open.lasts(most);
+                if open.line.is_usable() {
+                    self.report.contact();
+                }
                 self.report.well();
                 Event::Delivered { line }
             }

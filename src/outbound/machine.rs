@@ -103,6 +103,8 @@ pub(super) struct Times {
     pub(super) backoff: Backoff,
     /// Between tries of a parked lane.
     pub(super) parked: Duration,
+    /// How long a login counts as proof that the next one works.
+    pub(super) proof: Duration,
 }
 
 /// The machine.
@@ -110,9 +112,10 @@ pub(super) struct Times {
 pub(super) struct Machine {
     phase: Phase,
     times: Times,
-    /// The last thing known of the line is that a login was taken: at first, and after trouble, a line is
-    /// opened even with nothing to send, so that a wrong password shows before the first reply waits for it.
-    proven: bool,
+    /// Until when the last thing known of the line is that a login was taken. At first, after trouble, and when
+    /// this time is over, a line is opened even with nothing to send, so that a password that was changed shows
+    /// before the first reply waits for it.
+    proven: Option<Instant>,
 }
 
 impl Machine {
@@ -121,7 +124,7 @@ impl Machine {
         Self {
             phase: Phase::Looking { failures: 0 },
             times,
-            proven: false,
+            proven: None,
         }
     }
 
@@ -155,13 +158,17 @@ impl Machine {
         let (phase, effects) = self.step(event, now, jitter);
         self.phase = phase;
         match event {
-            Event::Connected => self.proven = true,
+            // Spread, so that accounts that were added together do not all log in at the same moment.
+            Event::Connected | Event::Delivered { line: true } => {
+                let spread = 1.0 - jitter.clamp(0.0, 1.0) / 10.0;
+                self.proven = Some(now + self.times.proof.mul_f64(spread));
+            }
             // Who asks to try now wants to know whether a login works now.
-            Event::Failed(_) | Event::Woken => self.proven = false,
+            Event::Failed(_) | Event::Woken => self.proven = None,
             Event::Due
             | Event::Queued
             | Event::Looked { .. }
-            | Event::Delivered { .. }
+            | Event::Delivered { line: false }
             | Event::Nothing { .. }
             | Event::LineGone => {}
         }
@@ -172,11 +179,15 @@ impl Machine {
         let stay = (self.phase, Vec::new());
         match self.phase {
             Phase::Looking { failures } => match event {
-                Event::Looked { due } if !self.proven || due.is_some_and(|due| due <= now) => {
+                Event::Looked { due }
+                    if self.proven.is_none_or(|until| until <= now)
+                        || due.is_some_and(|due| due <= now) =>
+                {
                     (Phase::Connecting { failures }, vec![Effect::Connect])
                 }
                 Event::Looked { due } => {
                     let again = now + LOOK_AGAIN;
+                    let again = self.proven.map_or(again, |until| until.min(again));
                     let until = due.map_or(again, |due| due.min(again));
                     (Phase::Resting { until, failures }, Vec::new())
                 }
@@ -348,13 +359,14 @@ mod tests {
             cap: Duration::from_secs(300),
         },
         parked: Duration::from_secs(300),
+        proof: Duration::from_secs(3600),
     };
 
     fn machine(phase: Phase) -> Machine {
         Machine {
             phase,
             times: TIMES,
-            proven: true,
+            proven: Some(Instant::now() + TIMES.proof),
         }
     }
 
@@ -385,6 +397,28 @@ mod tests {
         // Who asks gets the proof again.
         assert_eq!(machine.handle(Event::Woken, now, 0.0), [Effect::Look]);
         assert_eq!(machine.handle(nothing, now, 0.0), [Effect::Connect]);
+    }
+
+    #[test]
+    fn a_lane_with_nothing_to_send_proves_its_login_again_when_the_proof_is_old() {
+        let start = Instant::now();
+        let nothing = Event::Looked { due: None };
+        for (jitter, proof) in [(0.0, 3600), (0.5, 3420), (1.0, 3240)] {
+            let mut machine = Machine::new(TIMES);
+            machine.handle(nothing, start, jitter);
+            machine.handle(Event::Connected, start, jitter);
+            // Each answer of the server is a proof of its own.
+            let sent = start + seconds(1000);
+            machine.handle(Event::Delivered { line: true }, sent, jitter);
+            machine.handle(Event::Delivered { line: false }, sent, jitter);
+            let old = sent + seconds(proof);
+            let before = old - seconds(10);
+            assert_eq!(machine.handle(nothing, before, jitter), [], "{jitter}");
+            assert_eq!(machine.deadline(), Some(old), "not half a minute later");
+            assert_eq!(machine.handle(Event::Due, old, jitter), [Effect::Look]);
+            let effects = machine.handle(nothing, old, jitter);
+            assert_eq!(effects, [Effect::Connect], "{jitter}");
+        }
     }
 
     #[test]

@@ -9,6 +9,8 @@
 //! - The claim is committed before MAIL FROM, and "about to send the final dot" before the dot; if that
 //!   commit fails, or is more than a moment ago, the dot is not sent (I2).
 //! - Only a 2yz reply to the dot is *sent*. After the dot began, no answer is *in doubt*, never guessed.
+//! - A lane with nothing to send logs in now and then all the same, so that what would keep the next reply from
+//!   going is known before somebody writes it.
 //! - Our own faults park the lane and leave every message as it was (I7). A refusal counts against the
 //!   recipient or message it was about, and against nothing else.
 //! - A stop is honoured before the dot, by giving the message back, and never between the dot and the
@@ -99,6 +101,9 @@ pub struct Settings {
     pub backoff: Backoff,
     /// Between tries of a lane that waits for a person.
     pub parked_retry: Duration,
+    /// How long a login counts as proof that the next one works: a lane with nothing to send logs in when this
+    /// is over, at most half a minute later.
+    pub proof: Duration,
     /// Messages sent over one line before it is closed.
     pub line_messages: u32,
     /// How long a line with nothing to send is kept.
@@ -129,6 +134,7 @@ impl Default for Settings {
                 cap: minute * 5,
             },
             parked_retry: minute * 5,
+            proof: minute * 60,
             line_messages: 100,
             line_idle: Duration::from_secs(5),
             token_lead: minute,

@@ -54,7 +54,7 @@ impl Report {
         }
     }
 
-    /// The server accepted a login. Whether the trouble is over is seen when something is delivered.
+    /// The server accepted a login, or dealt with a message. Whether the trouble is over is seen when something is delivered.
     pub(super) fn contact(&mut self) {
         self.last_contact = Some(self.recorder.parts.clock.now());
     }

@@ -79,6 +79,7 @@ fn settings() -> Settings {
         retry: quick(100),
         backoff: quick(50),
         parked_retry: Duration::from_secs(3600),
+        proof: Duration::from_secs(3600),
         line_idle: Duration::from_millis(200),
         record_retry: quick(20),
         ..Settings::default()

@@ -63,6 +63,29 @@ async fn a_burst_goes_over_one_line_that_is_closed_when_nothing_follows() {
 }
 
 #[tokio::test]
+async fn a_password_that_is_changed_shows_before_anybody_sends() {
+    let world = World::with(quiet(), TlsMode::Tls, |s| {
+        s.proof = Duration::from_millis(300);
+    })
+    .await;
+    let mut lane = world.run().await;
+    let first = lane.until(LaneState::Ready).await.last_contact;
+    let again = lane
+        .status
+        .wait_for(|status| status.state == LaneState::Ready && status.last_contact > first);
+    let again = tokio::time::timeout(Duration::from_secs(30), again);
+    assert!(first.is_some() && again.await.is_ok(), "proven again");
+    world.server.obey(|step| {
+        step.starts_with("AUTH")
+            .then(|| Act::Say("535 5.7.8 no\r\n"))
+    });
+    let parked = lane.until(LaneState::Parked).await;
+    assert_eq!(parked.diagnosis.unwrap().code, "smtp_password_refused");
+    assert!(world.server.delivered().is_empty());
+    lane.stopped().await;
+}
+
+#[tokio::test]
 async fn a_worn_line_is_replaced() {
     let world = World::with(quiet(), TlsMode::Tls, |s| s.line_messages = 2).await;
     let mut queued = Vec::new();

@@ -7,18 +7,18 @@ use super::{
     text::{Columns, cut},
     tx::{Step, Tx},
 };
-use crate::model::{AccountId, NewEvent, Timestamp};
+use crate::model::{AccountId, LaneName, NewEvent, Timestamp};
 
 /// An announcement that lies further ahead than this was made by a wrong clock, and is made again.
 const WRONG_CLOCK: Duration = Duration::from_secs(86_400);
 
-/// What an announcement says about an account's silence.
+/// What an announcement says about the silence of an account's server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Silence {
     /// It lasts, since this last contact.
-    Since(AccountId, Timestamp),
+    Since(AccountId, LaneName, Timestamp),
     /// The one since this last contact is over.
-    Over(AccountId, Timestamp),
+    Over(AccountId, LaneName, Timestamp),
 }
 
 /// An event to be announced, with what it changes.
@@ -26,7 +26,7 @@ pub enum Silence {
 pub struct Announcement {
     /// The event; its `once` makes it the only one.
     pub event: NewEvent,
-    /// For mailboxes.
+    /// For an account's servers.
     pub silence: Option<Silence>,
 }
 
@@ -67,13 +67,20 @@ impl Step for Announce {
                 tx.event(&one.event, self.1).await?;
             }
             match one.silence {
-                Some(Silence::Since(account, last)) if new => {
-                    let query = sqlx::query(dialect::stale_put(tx.engine));
+                Some(Silence::Since(account, lane, last)) if new => {
+                    let query = sqlx::query(dialect::stale_put(tx.engine, lane));
                     tx.run(query.bind(account.get()).bind(last.millis()))
                         .await?;
                 }
-                Some(Silence::Over(account, last)) => {
-                    let over = "UPDATE lane_contacts SET stale_since = NULL WHERE account_id = ? AND stale_since = ?";
+                Some(Silence::Over(account, lane, last)) => {
+                    let over = match lane {
+                        LaneName::Inbound => {
+                            "UPDATE lane_contacts SET stale_since = NULL WHERE account_id = ? AND stale_since = ?"
+                        }
+                        LaneName::Outbound => {
+                            "UPDATE lane_contacts SET outbound_stale_since = NULL WHERE account_id = ? AND outbound_stale_since = ?"
+                        }
+                    };
                     tx.run(sqlx::query(over).bind(account.get()).bind(last.millis()))
                         .await?;
                 }

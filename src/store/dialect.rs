@@ -1,6 +1,7 @@
 //! The few places where the engines need different words.
 
 use super::{Engine, pool::Purpose};
+use crate::model::LaneName;
 
 /// What every new connection is told first.
 pub(super) fn set_up(engine: Engine, purpose: Purpose) -> &'static [&'static str] {
@@ -103,13 +104,19 @@ pub(super) fn contacts_put(engine: Engine) -> &'static str {
     }
 }
 
-/// Marks an account's silence as announced.
-pub(super) fn stale_put(engine: Engine) -> &'static str {
-    match engine {
-        Engine::Sqlite => {
+/// Marks the silence of an account's server as announced.
+pub(super) fn stale_put(engine: Engine, lane: LaneName) -> &'static str {
+    match (engine, lane) {
+        (Engine::Sqlite, LaneName::Outbound) => {
+            "INSERT INTO lane_contacts (account_id, outbound_stale_since) VALUES (?, ?) ON CONFLICT (account_id) DO UPDATE SET outbound_stale_since = excluded.outbound_stale_since"
+        }
+        (Engine::MariaDb, LaneName::Outbound) => {
+            "INSERT INTO lane_contacts (account_id, outbound_stale_since) VALUES (?, ?) ON DUPLICATE KEY UPDATE outbound_stale_since = VALUES(outbound_stale_since)"
+        }
+        (Engine::Sqlite, LaneName::Inbound) => {
             "INSERT INTO lane_contacts (account_id, stale_since) VALUES (?, ?) ON CONFLICT (account_id) DO UPDATE SET stale_since = excluded.stale_since"
         }
-        Engine::MariaDb => {
+        (Engine::MariaDb, LaneName::Inbound) => {
             "INSERT INTO lane_contacts (account_id, stale_since) VALUES (?, ?) ON DUPLICATE KEY UPDATE stale_since = VALUES(stale_since)"
         }
     }

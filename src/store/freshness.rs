@@ -39,8 +39,10 @@ pub struct FreshnessRow {
     pub paused: bool,
     /// When an administrator last changed it (added, edited, paused, resumed).
     pub changed_at: Timestamp,
-    /// The last contact before a silence that was announced and has not been called off.
+    /// The incoming server's last contact before a silence that was announced and has not been called off.
     pub stale_since: Option<Timestamp>,
+    /// The same of the outgoing server.
+    pub outbound_stale_since: Option<Timestamp>,
 }
 
 struct Record {
@@ -78,6 +80,7 @@ fn row(row: &AnyRow) -> Result<FreshnessRow, StoreError> {
         paused: row.flag("paused")?,
         changed_at: row.time("updated_at")?,
         stale_since: row.time_if("stale_since")?,
+        outbound_stale_since: row.time_if("outbound_stale_since")?,
     })
 }
 
@@ -119,7 +122,7 @@ impl Store {
         let rows = reader
             .all(
                 sqlx::query(
-                    "SELECT a.id, a.account_key, a.paused, a.updated_at, c.inbound_at, c.outbound_at, c.stale_since FROM mail_accounts a LEFT JOIN lane_contacts c ON c.account_id = a.id WHERE a.removed_at IS NULL AND (? = 1 OR a.id = ?) ORDER BY a.id",
+                    "SELECT a.id, a.account_key, a.paused, a.updated_at, c.inbound_at, c.outbound_at, c.stale_since, c.outbound_stale_since FROM mail_accounts a LEFT JOIN lane_contacts c ON c.account_id = a.id WHERE a.removed_at IS NULL AND (? = 1 OR a.id = ?) ORDER BY a.id",
                 )
                 .bind(i64::from(only.is_none()))
                 .bind(only.map_or(0, AccountId::get)),

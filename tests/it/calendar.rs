@@ -230,3 +230,79 @@ async fn a_mailbox_whose_server_is_cut_off_is_shown_silent_and_its_return_is_tol
             .contains("mailbox is in contact again account=CUT")
     );
 }
+
+/// The last proven contact of the outgoing side, with nobody sending anything.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outgoing_server_that_is_cut_off_is_warned_of_before_anybody_sends_and_its_return_is_told()
+ {
+    let mut daemon = Daemon::start(
+        Engine::Sqlite,
+        &[
+            ("XC_EMAIL_IDLE_REISSUE", "1s"),
+            ("XC_EMAIL_POLL_INTERVAL", "1s"),
+            ("XC_EMAIL_PARKED_RETRY", "1s"),
+            ("XC_EMAIL_SMTP_PROOF_INTERVAL", "2s"),
+            ("XC_EMAIL_CONTACT_NOTICE_AFTER", "10s"),
+            ("XC_EMAIL_CONTACT_WARN_AFTER", "14s"),
+        ],
+    )
+    .await;
+    let gate = TcpGate::open("127.0.0.1", daemon.lab.port("SUBMISSION_PORT")).await;
+    let list = daemon.add_list().await;
+    let cut = daemon.lab.fresh_mailbox("cut");
+    let password = json!({"authentication": "password", "username": cut, "password": daemon.lab.get("LAB_PASSWORD")});
+    let mut body = daemon.account_body(list, "CUT", &cut, password);
+    body["smtp"]["port"] = json!(gate.port);
+    let account = daemon.api.post("/api/mail/accounts", &body).await["id"]
+        .as_i64()
+        .expect("id");
+    daemon.wait_lane(account, "outbound", "ready").await;
+    let path = format!("/api/mail/accounts/{account}");
+    let contact = async |daemon: &Daemon| {
+        let shown = daemon.api.get(&path).await;
+        shown["status"]["outbound"]["lastContact"].clone()
+    };
+    let first = contact(&daemon).await;
+    eventually("a second proof", Duration::from_secs(30), || async {
+        let now = contact(&daemon).await;
+        if now == first {
+            Err(now.to_string())
+        } else {
+            Ok(())
+        }
+    })
+    .await;
+
+    gate.shut();
+    let said = events_are(&daemon, "sending.stale", 2).await;
+    let stages: Vec<_> = said
+        .iter()
+        .map(|event| event["payload"]["severity"].clone())
+        .collect();
+    assert_eq!(stages, ["notice", "warning"]);
+    assert!(said.iter().all(|event| event["AccountId"] == account));
+    for path in [path.as_str(), "/api/status"] {
+        let shown = daemon.api.get(path).await;
+        assert_eq!(codes(&shown), ["sending_contact_old"], "{shown}");
+    }
+    assert_eq!(warn_lines(&daemon, "sending_contact_old"), 2);
+    for command in ["status", "calendar"] {
+        let ran = daemon.cli(&[command]);
+        let said = String::from_utf8_lossy(&ran.stdout).into_owned();
+        assert!(said.contains("warning: The outgoing server of"), "{said}");
+    }
+    // Killed and started again meanwhile: the last contact is remembered, nothing is said again.
+    let before = contact(&daemon).await;
+    daemon.kill();
+    daemon.launch().await;
+    assert_eq!(contact(&daemon).await, before);
+
+    gate.reopen();
+    let back = events_are(&daemon, "sending.recovered", 1).await;
+    assert_eq!(back[0]["AccountId"], account);
+    assert_eq!(codes(&daemon.api.get(&path).await), [""; 0]);
+    assert_eq!(events(&daemon, "sending.stale").await.len(), 2);
+    assert_eq!(events(&daemon, "mailbox.stale").await.len(), 0);
+    let log = daemon.combined_log();
+    assert!(log.contains("outgoing server takes the login again account=CUT"));
+}

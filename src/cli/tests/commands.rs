@@ -386,8 +386,8 @@ fn the_status_shows_the_daemon_its_grants_its_accounts_and_what_to_do() {
         "version  1\nnode     n\n\n\
          ID  CLOUD PROVIDER  GRANT          SIGNED IN AS  REASON\n\
          1   P               needs_sign_in  -             revoked\n\n\
-         ID  KEY  ADDRESS  PAUSED  INBOUND  OUTBOUND  LAST CONTACT\n\
-         2   A    a@b.c    false   parked   ready     -\n\n\
+         ID  KEY  ADDRESS  PAUSED  INBOUND  LAST CONTACT  OUTBOUND  LAST CONTACT\n\
+         2   A    a@b.c    false   parked   -             ready     -\n\n\
          A inbound: Login refused.\n  Change it.\n"
     );
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use motion_email::{
-    model::{AccountId, EventKind, NewEvent, Timestamp},
+    model::{AccountId, EventKind, LaneName, NewEvent, Timestamp},
     store::{Announcement, Contacts, Silence},
 };
 use serde_json::json;
@@ -148,28 +148,38 @@ pub async fn an_announcement_is_made_once_by_whomever_and_again_after_a_wrong_cl
 pub async fn a_silence_is_marked_with_its_announcement_until_it_is_over(bench: &mut Bench) {
     let (account, _) = bench.account("AAA").await;
     let id = account.id;
-    let marked =
-        async |bench: &Bench| bench.store.freshness(Some(id)).await.unwrap()[0].stale_since;
+    let marked = async |bench: &Bench| {
+        let row = &bench.store.freshness(Some(id)).await.unwrap()[0];
+        (row.stale_since, row.outbound_stale_since)
+    };
     let say = async |bench: &Bench, once: &str, silence| {
         let some = vec![announcement(once, Some(silence))];
         bench.store.announce(some, at(9)).await.unwrap();
     };
+    use LaneName::{Inbound, Outbound};
     // Also of an account that never had contact.
-    say(bench, "stale/1", Silence::Since(id, at(1))).await;
-    assert_eq!(marked(bench).await, Some(at(1)));
-    say(bench, "over/0", Silence::Over(id, at(0))).await;
-    assert_eq!(marked(bench).await, Some(at(1)), "another silence's end");
-    say(bench, "over/1", Silence::Over(id, at(1))).await;
-    assert_eq!(marked(bench).await, None);
+    say(bench, "stale/1", Silence::Since(id, Inbound, at(1))).await;
+    assert_eq!(marked(bench).await, (Some(at(1)), None));
+    say(bench, "over/0", Silence::Over(id, Inbound, at(0))).await;
+    say(bench, "over/out", Silence::Over(id, Outbound, at(1))).await;
+    let still = (Some(at(1)), None);
+    assert_eq!(marked(bench).await, still, "another silence's end");
+    // The outgoing server's is a silence of its own.
+    say(bench, "out/2", Silence::Since(id, Outbound, at(2))).await;
+    assert_eq!(marked(bench).await, (Some(at(1)), Some(at(2))));
+    say(bench, "over/1", Silence::Over(id, Inbound, at(1))).await;
+    assert_eq!(marked(bench).await, (None, Some(at(2))));
+    say(bench, "out/over", Silence::Over(id, Outbound, at(2))).await;
+    assert_eq!(marked(bench).await, (None, None));
     // The same one again, from a slower node: it is not marked again.
-    say(bench, "stale/1", Silence::Since(id, at(1))).await;
-    assert_eq!(marked(bench).await, None);
+    say(bench, "stale/1", Silence::Since(id, Inbound, at(1))).await;
+    assert_eq!(marked(bench).await, (None, None));
     bench
         .store
         .contacts_record(&[contacts(id, Some(5), None)], at(5))
         .await
         .unwrap();
-    say(bench, "stale/5", Silence::Since(id, at(5))).await;
+    say(bench, "stale/5", Silence::Since(id, Inbound, at(5))).await;
     let row = &bench.store.freshness(Some(id)).await.unwrap()[0];
     assert_eq!(
         (row.contacts.inbound, row.stale_since),

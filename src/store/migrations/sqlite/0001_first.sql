@@ -144,7 +144,8 @@ CREATE TABLE IF NOT EXISTS lane_contacts (
     account_id BIGINT NOT NULL PRIMARY KEY,
     inbound_at BIGINT,
     outbound_at BIGINT,
-    stale_since BIGINT -- the last contact before a silence that was announced and is not over
+    stale_since BIGINT, -- the incoming server's last contact before a silence that was announced and is not over
+    outbound_stale_since BIGINT -- the same of the outgoing server
 );
 CREATE TABLE IF NOT EXISTS mail_folders (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
