@@ -10,6 +10,7 @@ use crate::{
     diagnosis::{Context, Failure, Finding, explain},
     imap::{self, Greeted, ImapError, Login, Secret, Session},
     model::{Account, FailureClass, Server, Timestamp, TlsVerify},
+    net::DialError,
     transcript::Recorder,
 };
 
@@ -168,7 +169,10 @@ async fn connect(
         }
         Ok(Err(error)) if judge::imap_stage(&error) == Stage::Tls => {
             course.note(Item::ImapConnect, Found::ok(reached)).await;
-            let detail = certificate(parts, server).await;
+            let detail = match &error {
+                ImapError::Dial(dial) => refused_certificate(dial, parts.clock.now()),
+                _ => String::new(),
+            };
             let mut found = Found::failed(&Failure::Imap(error), context);
             found.detail.push_str(&detail);
             course.note(Item::ImapTls, found).await;
@@ -200,27 +204,14 @@ pub(super) fn shown(
     }
 }
 
-/// Which certificate it was that was refused: looked at over a second connection, on which nothing is said
-/// that is secret.
-async fn certificate(parts: &Parts, server: &Server) -> String {
-    let mut any = server.clone();
-    any.verify = TlsVerify::AcceptAny;
-    let settings = &parts.settings.imap;
-    let context = Context::default();
-    let unheard = Recorder::off();
-    let looked = limited(
-        parts.settings.check,
-        &context,
-        imap::connect(&parts.net, &any, settings, &unheard),
-    );
-    match looked.await {
-        Ok(Ok(greeted)) => described(greeted.handshake(), parts.clock.now()),
-        Ok(Err(_)) | Err(_) => String::new(),
-    }
+/// Which certificate it was that was refused: the error holds it, so the doctor asks the server for nothing more.
+pub(super) fn refused_certificate(error: &DialError, now: Timestamp) -> String {
+    let seen = error.shown();
+    seen.map_or_else(String::new, |seen| described(seen, now))
 }
 
 /// The end of a sentence about a certificate that was refused.
-pub(super) fn described(seen: &crate::net::Handshake, now: Timestamp) -> String {
+fn described(seen: &crate::net::Handshake, now: Timestamp) -> String {
     let (_, detail, _) = judge::handshake(seen, &TlsVerify::Full, now);
     let names = seen
         .certificate

@@ -418,6 +418,7 @@ mod tests {
             host: "h".to_owned(),
             kind: crate::net::TlsKind::Expired,
             detail: String::new(),
+            shown: None,
         };
         let silent = |during| DialError::TimedOut {
             host: "h".to_owned(),

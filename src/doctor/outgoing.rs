@@ -3,13 +3,13 @@
 use super::{
     Item, Parts, Verdict,
     course::{Course, Found, Proof, limited},
-    incoming::{described, shown},
+    incoming::{refused_certificate, shown},
     judge::{self, Stage},
     rights::{self, Outgoing},
 };
 use crate::{
     diagnosis::{Context, Failure, Finding, Right},
-    model::{Account, Server, Service, TlsVerify},
+    model::{Account, Server, Service},
     smtp::{self, Line, Login, MailOptions, SmtpError},
     transcript::Recorder,
 };
@@ -161,7 +161,10 @@ async fn connect(
         }
         Ok(Err(error)) if judge::smtp_stage(&error) == Stage::Tls => {
             course.note(Item::SmtpConnect, Found::ok(reached)).await;
-            let detail = certificate(parts, server).await;
+            let detail = match &error {
+                SmtpError::Dial(dial) => refused_certificate(dial, parts.clock.now()),
+                _ => String::new(),
+            };
             let mut found = Found::failed(&Failure::Smtp(error), context);
             found.detail.push_str(&detail);
             course.note(Item::SmtpTls, found).await;
@@ -179,28 +182,6 @@ async fn connect(
             course.skip(&after_tls, Item::SmtpConnect).await;
             None
         }
-    }
-}
-
-/// Which certificate it was that was refused; see the same for IMAP.
-async fn certificate(parts: &Parts, server: &Server) -> String {
-    let mut any = server.clone();
-    any.verify = TlsVerify::AcceptAny;
-    let settings = &parts.settings.smtp;
-    let context = Context::default();
-    let unheard = Recorder::off();
-    let looked = limited(
-        parts.settings.check,
-        &context,
-        smtp::connect(&parts.net, &any, settings, &unheard),
-    );
-    match looked.await {
-        Ok(Ok(line)) => {
-            let detail = described(line.handshake(), parts.clock.now());
-            line.quit().await;
-            detail
-        }
-        Ok(Err(_)) | Err(_) => String::new(),
     }
 }
 

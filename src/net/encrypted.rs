@@ -30,8 +30,9 @@ impl Net {
     /// Dials `server` and makes TLS; where [`TlsMode::StartTls`] is configured `in_clear` speaks up to
     /// the server's go-ahead and gives the bare stream back. `note` hears what happens, for people.
     ///
-    /// An untrusted certificate's error holds its fingerprint: who is to vouch for it has to know it.
-    /// A second connection finds it, which ends with its handshake. Dropping the future hangs up.
+    /// A refused certificate's error holds its fingerprint, names and dates: who is to mend that has to know them.
+    /// The TLS library forgets a certificate that it refuses, so a second connection finds them, after the first is
+    /// closed; it ends with its handshake, and nothing secret is said on it. Dropping the future hangs up.
     ///
     /// # Errors
     /// Any [`DialError`], and those of `in_clear`.
@@ -52,14 +53,14 @@ impl Net {
                 let handshake = Handshake::take(&mut tls);
                 Ok((tls, handshake))
             }
-            Err(Missed::Dial(error)) if error.is_untrusted() => {
+            Err(Missed::Dial(error)) if error.is_about_certificate() => {
                 let none = TlsVerify::Pinned(Vec::new());
                 let look = self.shaken(server, &none, &in_clear).await.err();
-                let look = match &look {
+                let look = match look {
                     Some(Missed::Dial(look)) => Some(look),
                     _ => None,
                 };
-                Err(error.with_fingerprint(look).into())
+                Err(error.with_look(look).into())
             }
             Err(Missed::Dial(error)) => Err(error.into()),
             Err(Missed::InClear(error)) => Err(error),

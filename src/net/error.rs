@@ -2,7 +2,7 @@
 
 use std::{io, net::IpAddr, path::PathBuf};
 
-use super::ProxyRefusal;
+use super::{Handshake, ProxyRefusal};
 use crate::model::{FailureClass, Fingerprint};
 
 /// The network part cannot start.
@@ -119,9 +119,11 @@ pub enum DialError {
         host: String,
         /// What is wrong.
         kind: TlsKind,
-        /// The library's words, at most 200 characters, and for [`TlsKind::Untrusted`] the
-        /// certificate's fingerprint where it could be had.
+        /// The library's words, at most 200 characters, and the fingerprint of a refused certificate
+        /// where it could be had.
         detail: String,
+        /// What the server showed, where a refused certificate could be had.
+        shown: Option<Box<Handshake>>,
     },
     /// The certificate is none of the account's pinned ones.
     #[error("the certificate of {host} is not a pinned one: its sha-256 fingerprint is {seen}")]
@@ -130,6 +132,8 @@ pub enum DialError {
         host: String,
         /// The fingerprint of what the server showed.
         seen: Fingerprint,
+        /// The rest of what it showed.
+        shown: Box<Handshake>,
     },
     /// The account's own authorities cannot be read as certificates.
     #[error("the authorities entered for {host} are no certificates: {detail}")]
@@ -205,26 +209,38 @@ impl DialError {
         }
     }
 
-    /// True where nobody here vouches for the certificate: whoever wants to vouch has to know it.
-    pub fn is_untrusted(&self) -> bool {
-        matches!(
-            self,
-            Self::Tls {
-                kind: TlsKind::Untrusted,
-                ..
-            }
-        )
+    /// True where the server's certificate was refused: whoever is to mend that has to know what it showed.
+    pub fn is_about_certificate(&self) -> bool {
+        match self {
+            Self::Tls { kind, .. } => *kind != TlsKind::Other,
+            _ => false,
+        }
     }
 
-    /// An untrusted certificate's error with its fingerprint, as `look` has found it: a handshake with
-    /// no pin at all, which ends in [`DialError::Pin`].
+    /// The handshake of a server whose certificate was refused, where it could be had.
+    pub fn shown(&self) -> Option<&Handshake> {
+        match self {
+            Self::Tls { shown, .. } => shown.as_deref(),
+            Self::Pin { shown, .. } => Some(shown),
+            _ => None,
+        }
+    }
+
+    /// A refused certificate's error with its fingerprint and what else it showed, as `look` has found it: a
+    /// handshake with no pin at all, which ends in [`DialError::Pin`].
     #[must_use]
-    pub fn with_fingerprint(self, look: Option<&Self>) -> Self {
+    pub fn with_look(self, look: Option<Self>) -> Self {
         match (self, look) {
-            (Self::Tls { host, kind, detail }, Some(Self::Pin { seen, .. })) => Self::Tls {
+            (
+                Self::Tls {
+                    host, kind, detail, ..
+                },
+                Some(Self::Pin { seen, shown, .. }),
+            ) => Self::Tls {
                 host,
                 kind,
                 detail: format!("{detail}; its sha-256 fingerprint is {seen}"),
+                shown: Some(shown),
             },
             (error, _) => error,
         }

@@ -9,7 +9,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{DialError, DialStep, Net, NetSetupError, TlsKind, handshake::Watched};
+use super::{DialError, DialStep, Handshake, Net, NetSetupError, TlsKind, handshake::Watched};
 use crate::model::{Fingerprint, TlsVerify};
 
 /// A TLS connection over `S`; [`Handshake::take`](super::Handshake::take) tells what was agreed on.
@@ -137,7 +137,7 @@ impl Net {
         };
         let stream = Watched::new(stream);
         let bound = self.inner.settings.tls_timeout;
-        let tls = match timeout(bound, connector.connect(host, stream)).await {
+        let mut tls = match timeout(bound, connector.connect(host, stream)).await {
             Ok(Ok(tls)) => tls,
             Ok(Err(error)) => {
                 let detail = error.to_string();
@@ -145,6 +145,7 @@ impl Net {
                     host: host.to_owned(),
                     kind: kind(&detail),
                     detail: detail.chars().take(200).collect(),
+                    shown: None,
                 });
             }
             Err(_elapsed) => {
@@ -161,6 +162,7 @@ impl Net {
                 return Err(DialError::Pin {
                     host: host.to_owned(),
                     seen,
+                    shown: Box::new(Handshake::take(&mut tls)),
                 });
             }
         }
@@ -177,6 +179,7 @@ where
         host: host.to_owned(),
         kind: TlsKind::Other,
         detail: detail.chars().take(200).collect(),
+        shown: None,
     };
     let certificate = tls
         .peer_certificate()

@@ -49,8 +49,10 @@ pub(super) fn words(error: &DialError, context: &Context) -> Words {
             "Usually a firewall drops the packets, or the port speaks another protocol.",
             "Check host, port and TLS mode in the account, and that a firewall lets this machine out to them.",
         ),
-        DialError::Tls { host, kind, detail } => tls(host, *kind, detail, context),
-        DialError::Pin { host, seen } => Words::new(
+        DialError::Tls {
+            host, kind, detail, ..
+        } => tls(host, *kind, detail, &names(error), context),
+        DialError::Pin { host, seen, .. } => Words::new(
             "tls_pin_mismatch",
             format!("The certificate of {server} is none of those that the account has pinned."),
             format!("{host} showed a certificate with the SHA-256 fingerprint {seen}."),
@@ -77,15 +79,30 @@ pub(super) fn words(error: &DialError, context: &Context) -> Words {
     }
 }
 
-fn tls(host: &str, kind: TlsKind, detail: &str, context: &Context) -> Words {
+/// The names that a refused certificate is for, where that is known.
+fn names(error: &DialError) -> String {
+    let certificate = error.shown().and_then(|shown| shown.certificate.as_ref());
+    certificate.map_or_else(String::new, |certificate| certificate.names.join(", "))
+}
+
+fn tls(host: &str, kind: TlsKind, detail: &str, names: &str, context: &Context) -> Words {
     let server = context.server();
     match kind {
         TlsKind::WrongName => Words::new(
             "tls_wrong_name",
             format!("The certificate of {server} is for another name than {host}."),
             quote(detail),
-            "Enter the host name that is in the certificate (your mail administrator or provider knows it). \
-             Nothing was sent to this server.",
+            format!(
+                "Enter the host name that is in the certificate ({}). Nothing was sent to this server.",
+                if names.is_empty() {
+                    "your mail administrator or provider knows it".to_owned()
+                } else {
+                    format!(
+                        "it is for {}; ask your mail administrator or provider which is right",
+                        quote(names)
+                    )
+                }
+            ),
         ),
         TlsKind::Untrusted => Words::new(
             "tls_untrusted",

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, io};
 use super::*;
 use crate::{
     imap::{ImapError, Step},
-    model::{FailureClass, Fingerprint},
-    net::{DialError, DialStep, ProxyRefusal, TlsKind},
+    model::{FailureClass, Fingerprint, Timestamp},
+    net::{Certificate, DialError, DialStep, Handshake, ProxyRefusal, TlsKind},
     oauth::{OauthError, Refusal},
     smtp::{Reply, SmtpError, Verb},
 };
@@ -20,6 +20,7 @@ fn tls(kind: TlsKind) -> Failure {
         host: "mail.example".into(),
         kind,
         detail: "detail".into(),
+        shown: None,
     })
 }
 
@@ -384,23 +385,43 @@ fn each_failure_of_a_proxy_has_its_code_and_next_step() {
 
 #[test]
 fn a_certificate_that_is_not_the_pinned_one_shows_its_fingerprint() {
-    let pin = DialError::Pin {
+    let pin = || DialError::Pin {
         host: "mail.example".into(),
         seen: Fingerprint::new([0xab; 32]),
+        shown: Box::new(Handshake {
+            version: None,
+            certificate: Some(Certificate {
+                subject: "x".into(),
+                issuer: "y".into(),
+                names: vec!["imap.example".into(), "smtp.example".into()],
+                not_before: Timestamp::from_millis(0),
+                not_after: Timestamp::from_millis(1),
+            }),
+        }),
     };
-    let untrusted = DialError::Tls {
-        host: "mail.example".into(),
-        kind: TlsKind::Untrusted,
-        detail: "self-signed".into(),
+    let refused = |kind| {
+        let error = DialError::Tls {
+            host: "mail.example".into(),
+            kind,
+            detail: "self-signed".into(),
+            shown: None,
+        };
+        error.with_look(Some(pin()))
     };
-    let untrusted = untrusted.with_fingerprint(Some(&pin));
+    let (untrusted, wrong_name) = (refused(TlsKind::Untrusted), refused(TlsKind::WrongName));
+    let named = explain(&dial(refused(TlsKind::WrongName)), &Context::default());
+    assert!(
+        named.next.contains("'imap.example, smtp.example'"),
+        "{named:?}"
+    );
     let unreadable = DialError::Authorities {
         host: "mail.example".into(),
         detail: "junk".into(),
     };
     for (error, code) in [
-        (pin, "tls_pin_mismatch"),
+        (pin(), "tls_pin_mismatch"),
         (untrusted, "tls_untrusted"),
+        (wrong_name, "tls_wrong_name"),
         (unreadable, "tls_authorities_unreadable"),
     ] {
         let diagnosis = explain(&dial(error), &Context::default());

@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -114,6 +117,8 @@ pub(super) struct Clinic {
     pub(super) account: Account,
     pub(super) provider: Option<CloudProviderId>,
     pub(super) lanes: Option<Lanes>,
+    /// Connections that the two servers took: IMAP, SMTP.
+    taken: Arc<[AtomicUsize; 2]>,
     _tasks: JoinSet<()>,
     _home: tempfile::TempDir,
 }
@@ -156,13 +161,16 @@ impl Clinic {
         let acceptor = Arc::new((odd.certificate)(&authority).acceptor());
         let (imap, smtp) = (ImapServer::default(), Server::new(|_| None));
         let mut ports = Vec::new();
+        let taken: Arc<[AtomicUsize; 2]> = Arc::default();
         for incoming in [true, false] {
+            let taken = Arc::clone(&taken);
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             ports.push(listener.local_addr().unwrap().port());
             let (acceptor, imap, smtp) = (acceptor.clone(), imap.clone(), smtp.clone());
             tasks.spawn(async move {
                 let mut talks = JoinSet::new();
                 while let Ok((tcp, _)) = listener.accept().await {
+                    taken[usize::from(!incoming)].fetch_add(1, Ordering::SeqCst);
                     let (acceptor, imap, smtp) = (acceptor.clone(), imap.clone(), smtp.clone());
                     talks.spawn(async move {
                         if let Ok(tls) = acceptor.accept(tcp).await {
@@ -270,6 +278,7 @@ impl Clinic {
             account,
             provider,
             lanes: None,
+            taken,
             _tasks: tasks,
             _home: home,
         }
@@ -280,6 +289,11 @@ impl Clinic {
             account: self.account.clone(),
             lanes: self.lanes.clone(),
         }
+    }
+
+    /// How many connections the IMAP and the SMTP server took.
+    pub(super) fn taken(&self) -> [usize; 2] {
+        [0, 1].map(|server| self.taken[server].load(Ordering::SeqCst))
     }
 
     pub(super) async fn examine(&self) -> Report {

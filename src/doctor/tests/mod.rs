@@ -6,7 +6,7 @@ mod clinic;
 use super::{Item, Lanes, Progress, Standing, Verdict, Wish};
 use crate::{
     diagnosis::{Diagnosis, LaneState, LaneStatus},
-    model::{Action, FailureClass, Timestamp},
+    model::{Action, FailureClass, Fingerprint, Timestamp, TlsVerify},
     oauth::scripted::{Platform, Reply},
     smtp::testing::Act,
 };
@@ -168,6 +168,8 @@ async fn each_bad_certificate_is_named_and_shown() {
             assert!(check.detail.contains(shows), "{check:?}");
         }
         skipped(&report, &[Item::ImapLogin, Item::Mailbox], Item::ImapTls);
+        // One that refuses the certificate, one that looks at it.
+        assert_eq!(clinic.taken(), [2, 2], "{code}");
         // Nothing secret is said on the line that only looks at the certificate.
         let said = clinic.imap.commands.lock().unwrap().clone();
         assert!(said.iter().all(|said| said == "CAPABILITY"), "{said:?}");
@@ -178,6 +180,19 @@ async fn each_bad_certificate_is_named_and_shown() {
             "{said:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_not_the_pinned_one_is_shown_without_a_second_connection() {
+    let mut clinic = Clinic::new(With::Password, platform().await).await;
+    let pins = vec![Fingerprint::new([7; 32])];
+    clinic.account.entered.imap.verify = TlsVerify::Pinned(pins);
+    let report = clinic.examine().await;
+    cause(&report, Item::ImapTls, "tls_pin_mismatch");
+    let detail = &of(&report, Item::ImapTls).detail;
+    assert!(detail.contains("for localhost."), "{detail}");
+    assert_eq!(clinic.taken(), [1, 1]);
+    assert!(clinic.imap.commands.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
