@@ -233,12 +233,12 @@ fn summary(report: &Value) -> String {
             .filter(|check| text_at(check, "/verdict").as_deref() == Some(verdict))
             .count()
     };
-    let all = checks(report).count();
+    let (all, warnings) = (checks(report).count(), count("warning"));
     let _ = write!(
         shown,
-        "\n{all} checks: {} ok, {} warnings, {} failed, {} skipped.",
+        "\n{all} checks: {} ok, {warnings} warning{}, {} failed, {} skipped.",
         count("ok"),
-        count("warning"),
+        if warnings == 1 { "" } else { "s" },
         count("failed"),
         count("skipped")
     );

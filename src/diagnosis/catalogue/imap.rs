@@ -372,11 +372,27 @@ const CODES: &[Row<Mark>] = &[
     (
         Mark {
             says: &["invalid credentials"],
-            codes: &["AUTHENTICATIONFAILED", "EXPIRED"],
+            codes: &["EXPIRED"],
             when: When::Token,
         },
         entry(
             "imap_sign_in_refused",
+            SignInAgain,
+            "{server} does not accept the sign-in for {user}.",
+            "A fresh access token was refused as well: the sign-in is of another person or lacks a permission, or the mailbox does \
+             not take it.",
+            "{sign_in} Choose the account whose mailbox {user} is. If the error is the same afterwards, check that IMAP is switched on \
+             for it.",
+        ),
+    ),
+    (
+        Mark {
+            says: &[],
+            codes: &["AUTHENTICATIONFAILED"],
+            when: When::Token,
+        },
+        entry(
+            "imap_authentication_failed",
             SignInAgain,
             "{server} does not accept the sign-in for {user}.",
             "A fresh access token was refused as well: the sign-in is of another person or lacks a permission, or the mailbox does \

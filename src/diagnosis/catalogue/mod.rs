@@ -12,6 +12,7 @@ mod graph;
 mod imap;
 mod oauth;
 mod own_access;
+mod shared_access;
 mod smtp;
 mod smtp_account;
 mod smtp_message;
@@ -21,6 +22,7 @@ pub(super) use graph::graph;
 pub(super) use imap::imap;
 pub(super) use oauth::{Spoken, oauth};
 pub(super) use own_access::{REFUSED, own_access};
+pub(super) use shared_access::shared_access;
 pub(super) use smtp::{Said, smtp};
 
 use super::{Context, explain::is_disturbing};

@@ -26,6 +26,7 @@ const ROWS: &[(&[&str], Entry)] = &[
         &[
             "imap_token_refused",
             "imap_sign_in_refused",
+            "imap_authentication_failed",
             "imap_not_allowed",
             "imap_authenticated_not_connected",
         ],

@@ -10,6 +10,7 @@ fn all() -> Vec<&'static Entry> {
     all.extend(smtp::entries());
     all.extend(graph::entries());
     all.extend(own_access::entries());
+    all.extend(shared_access::entries());
     all.extend(oauth::numbered().into_iter().map(|(_, entry)| entry));
     all
 }
@@ -72,6 +73,7 @@ fn where_an_application_has_the_access_nobody_is_asked_to_sign_in() {
     for code in own_access::replaced() {
         assert!(codes.contains(&code), "{code} stands nowhere");
     }
+    assert!(codes.contains(&shared_access::replaced()));
     for entry in all() {
         let said = own_access(entry).unwrap_or(entry);
         assert_ne!(said.action, Action::SignInAgain, "{}", entry.code);

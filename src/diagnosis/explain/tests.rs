@@ -201,6 +201,37 @@ fn with_the_applications_own_access_a_refused_login_speaks_of_the_service_princi
 }
 
 #[test]
+fn a_delegate_who_is_refused_a_shared_mailbox_is_not_just_sent_to_sign_in_again() {
+    let refused = Failure::Imap(ImapError::AuthenticationRefused {
+        challenge_json: None,
+        code: Some("AUTHENTICATIONFAILED".into()),
+        text: "Authentication failed.".into(),
+    });
+    let own = Context {
+        provider: Some("3".into()),
+        mailbox: Some("desk@contoso.example".into()),
+        user: Some("desk@contoso.example".into()),
+        ..Context::default()
+    };
+    let said = explain(&refused, &own);
+    assert_eq!(
+        (said.code, said.action),
+        ("imap_authentication_failed", Action::SignInAgain)
+    );
+    let shared = Context {
+        delegate: Some("anna@contoso.example".into()),
+        ..own
+    };
+    let said = explain(&refused, &shared);
+    assert_eq!(
+        (said.code, said.action),
+        ("imap_shared_mailbox_refused", Action::Administrator)
+    );
+    let step = "Add-MailboxPermission -Identity desk@contoso.example -User anna@contoso.example";
+    assert!(said.next.contains(step), "{}", said.next);
+}
+
+#[test]
 fn a_peers_words_cannot_draw_on_the_operators_screen() {
     let text = "no\r\n\u{1b}[2Jway \u{202e}gnp.exe";
     let diagnosis = explain(&imap_login(text), &Context::default());

@@ -5,7 +5,7 @@ use std::error::Error;
 use crate::{
     diagnosis::{
         Context,
-        catalogue::{Entry, fill, own_access},
+        catalogue::{Entry, fill, own_access, shared_access},
     },
     model::Action,
 };
@@ -41,7 +41,11 @@ impl Words {
 
     /// A row of the catalogue for this context, with the peer's own words behind its reason.
     pub(super) fn known(entry: &Entry, context: &Context, quoted: &str) -> Self {
-        let own = context.application.then(|| own_access(entry)).flatten();
+        let own = if context.application {
+            own_access(entry)
+        } else {
+            shared_access(entry, context)
+        };
         let entry = own.unwrap_or(entry);
         let why = match entry.why {
             "" => quoted.to_owned(),
