@@ -107,7 +107,7 @@ impl Devices {
     ) -> TakenUp {
         let mut devices = self.lock();
         if let Some(quicker) = devices.get(&provider).filter(|one| one.is(new_identity)) {
-            return TakenUp::Waits(quicker.shown());
+            return TakenUp::Waits(Box::new(quicker.shown()));
         }
         if !room(&devices, provider) {
             return TakenUp::NoRoom;
@@ -135,7 +135,7 @@ enum TakenUp {
     /// It waits for its person now.
     Ours(watch::Sender<DeviceSignIn>, CancellationToken),
     /// Another one of the same wish was quicker.
-    Waits(DeviceSignIn),
+    Waits(Box<DeviceSignIn>),
     /// As many wait as may.
     NoRoom,
 }
@@ -184,7 +184,7 @@ impl TokenKeeper {
         let taken = inner.devices.take_up(provider, new_identity, shown.clone());
         let (publish, stop) = match taken {
             TakenUp::Ours(publish, stop) => (publish, stop),
-            TakenUp::Waits(quicker) => return Ok(quicker),
+            TakenUp::Waits(quicker) => return Ok(*quicker),
             TakenUp::NoRoom => return Err(SignInError::TooMany),
         };
         info!(%provider, new_identity, "sign-in by code begun");
