@@ -1,6 +1,6 @@
 //! The sign-in of a cloud provider: begun, brought back by hand, and a held one confirmed or discarded.
 
-use axum::{Json, extract::State};
+use axum::{Json, extract::State, http::StatusCode};
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -128,8 +128,11 @@ pub(in crate::http) async fn device(
 ) -> Result<Json<Value>, ApiError> {
     stored(&desk, id).await?;
     let device = desk.keeper.device_sign_in(id);
-    let device = device.ok_or(ApiError::NotFound {
-        what: "sign-in by code (none was begun since the daemon started)",
+    let device = device.ok_or_else(|| ApiError::Refused {
+        status: StatusCode::NOT_FOUND,
+        code: "not_found",
+        detail: "No sign-in by code was begun since the daemon started; a code of before is of no use any more.".to_owned(),
+        next: format!("For a new code: motion-email provider authenticate {id} --device."),
     })?;
     Ok(Json(by_code(&device)))
 }
