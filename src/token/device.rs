@@ -254,7 +254,7 @@ impl SigningIn<'_> {
         let answer = self.poll().await?;
         // Edited meanwhile: what is needed for mail now counts, and another application could not refresh it.
         let entered = self.keeper.for_people(self.provider).await?;
-        if !same_application(&entered, &self.entered) {
+        if !entered.is_same_application(&self.entered) {
             return Err(SignInError::ProviderChanged);
         }
         settle(self.keeper, self.provider, &entered, answer, new_identity).await
@@ -310,19 +310,6 @@ impl SigningIn<'_> {
             () = sleep_until(until) => ControlFlow::Continue(()),
         }
     }
-}
-
-/// Whether what was granted to the one is the other's.
-fn same_application(one: &NewCloudProvider, other: &NewCloudProvider) -> bool {
-    let of = |entered: &NewCloudProvider| {
-        (
-            entered.application_id.clone(),
-            entered.tenant_id.clone(),
-            entered.cloud,
-            entered.authority.clone(),
-        )
-    };
-    of(one) == of(other)
 }
 
 /// Trouble of the platform or the line that asking again may get over.

@@ -169,6 +169,14 @@ pub(in crate::http) async fn confirm(
                 detail: format!("The sign-in that waits is of {held}, not of who was named."),
                 next: "Look whether that is right, and repeat exactly that name; or discard the sign-in.",
             },
+            ConfirmError::MoreNames { names } => ApiError::Conflict {
+                code: "more_names_expected",
+                detail: format!(
+                    "Accounts that were added or edited since expect {} as well, for whom nobody has been confirmed.",
+                    names.join(", ")
+                ),
+                next: "If who signed in stands for these too, confirm once more; else correct those accounts or discard the sign-in.",
+            },
         })?;
     desk.supervisor.look();
     Ok(Json(shown(&desk, &provider).await?))
