@@ -27,10 +27,16 @@ pub fn explain(failure: &Failure, context: &Context) -> Diagnosis {
             "not_signed_in",
             format!(
                 "Nobody has signed in to the cloud provider of {}.",
-                context.account()
+                context.account.as_ref().map_or_else(
+                    || "the account".to_owned(),
+                    |key| format!("account {key}")
+                )
             ),
             "There is no grant yet.",
-            "Open the cloud provider and use Authenticate (motion-email provider authenticate ID).",
+            format!(
+                "Open the cloud provider and use Authenticate (motion-email provider authenticate {}).",
+                context.provider.as_deref().unwrap_or("ID")
+            ),
         )
         .by(Action::SignInAgain),
         Failure::SignInNeeded(reason) => oauth::sign_in_needed(reason, context),
