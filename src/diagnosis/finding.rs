@@ -249,7 +249,7 @@ impl Finding {
             Self::NotRunning => (
                 "account_not_running",
                 "No task works for the account on this node.".to_owned(),
-                "It was just added, another node works for it, or its row cannot be used.".to_owned(),
+                "It was just added, another node works for it, its row cannot be used, or the database takes no commits.".to_owned(),
                 "Wait a few seconds and look at motion-email status; on a cluster ask the other node.".to_owned(),
             ),
             Self::TooSlow { seconds } => (

@@ -195,6 +195,7 @@ impl SignInError {
             Self::NoRefreshToken => "sign_in_no_refresh_token",
             Self::ScopeMissing { .. } => "sign_in_scope_missing",
             Self::ProviderMissing => "provider_missing",
+            Self::Store(error) if error.is_full() => "store_full",
             Self::Store(_) => "store_unavailable",
             Self::Interrupted => "sign_in_interrupted",
         }
