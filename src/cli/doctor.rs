@@ -1,6 +1,6 @@
 //! `doctor`: what the daemon finds when it examines itself and its accounts, one line a check.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use serde_json::{Value, json};
 
@@ -99,17 +99,15 @@ async fn ask(
         object.insert("account".to_owned(), json!(account));
     }
     let mut report = Value::Null;
+    let mut order = Order::default();
     client
         .lines(ROUTE, body, |mut line| {
             if let Some(check) = line.get("check").filter(|_| !json) {
-                let subject = text_at(check, "/account");
-                let subject = subject.as_deref().unwrap_or("service");
-                terminal
-                    .out
-                    .write_all(lines(Some(subject), check).as_bytes())?;
+                terminal.out.write_all(order.take(check).as_bytes())?;
                 terminal.out.flush()?;
             }
             if let Some(whole) = line.get_mut("report") {
+                terminal.out.write_all(order.rest().as_bytes())?;
                 report = whole.take();
             }
             Ok(())
@@ -122,6 +120,53 @@ async fn ask(
         ));
     }
     Ok(report)
+}
+
+/// Several accounts are examined at the same time; the checks of each are shown together, the first one's as they
+/// end, the others' when it is their turn.
+#[derive(Default)]
+struct Order {
+    /// Subject and lines, by who came first; the first is being shown.
+    subjects: Vec<(String, String)>,
+    /// Those whose last check has come.
+    ended: BTreeSet<String>,
+}
+
+impl Order {
+    /// Takes a check; gives what can be shown now.
+    fn take(&mut self, check: &Value) -> String {
+        let subject = text_at(check, "/account").unwrap_or_else(|| "service".to_owned());
+        let text = lines(Some(&subject), check);
+        match self
+            .subjects
+            .iter_mut()
+            .find(|(known, _)| *known == subject)
+        {
+            Some((_, held)) => held.push_str(&text),
+            None => self.subjects.push((subject.clone(), text)),
+        }
+        // An account's examination ends with its queue, the service's before any account's begins.
+        if text_at(check, "/id").as_deref() == Some("queue") {
+            self.ended.insert(subject);
+        }
+        let mut shown = String::new();
+        while let Some((subject, held)) = self.subjects.first_mut() {
+            shown.push_str(&std::mem::take(held));
+            let over =
+                self.ended.contains(subject) || (subject == "service" && self.subjects.len() > 1);
+            if !over {
+                break;
+            }
+            self.subjects.remove(0);
+        }
+        shown
+    }
+
+    /// What is still held.
+    fn rest(&mut self) -> String {
+        let held = std::mem::take(&mut self.subjects);
+        held.into_iter().map(|(_, text)| text).collect()
+    }
 }
 
 /// What can be seen without the daemon, in the shape of its own report.
@@ -286,6 +331,37 @@ mod tests {
             lines(None, &bad),
             "FAIL  Mailbox               No\\u{1b}.\n      why   Said so.\n      next  Do.\n"
         );
+    }
+
+    #[test]
+    fn checks_that_come_mixed_are_shown_account_by_account() {
+        let check = |account: Option<&str>, id: &str, detail: &str| json!({"account": account, "id": id, "title": "t", "verdict": "ok", "detail": detail});
+        let mut order = Order::default();
+        let mut shown = Vec::new();
+        for (account, id, detail) in [
+            (None, "database", "1"),
+            (Some("A"), "imap_login", "2"),
+            (Some("B"), "imap_login", "6"),
+            (Some("A"), "smtp_login", "3"),
+            (Some("C"), "imap_login", "9"),
+            (Some("B"), "queue", "7"),
+            (Some("A"), "queue", "4"),
+            (Some("C"), "smtp_login", "8"),
+        ] {
+            shown.push(order.take(&check(account, id, detail)));
+        }
+        shown.push(order.rest());
+        let details: Vec<String> = shown
+            .iter()
+            .map(|text| text.chars().filter(char::is_ascii_digit).collect())
+            .collect();
+        // A's as they end; B's, which is over, and C's so far with A's last.
+        assert_eq!(details, ["1", "2", "", "3", "", "", "4679", "8", ""]);
+        // An examination that ends early, or an older daemon's, loses no line.
+        let mut order = Order::default();
+        order.take(&check(Some("A"), "x", "1"));
+        order.take(&check(Some("B"), "x", "2"));
+        assert!(order.rest().contains("B  "));
     }
 
     #[test]

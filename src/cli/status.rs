@@ -69,7 +69,8 @@ pub(super) async fn perform(work: &mut Work<'_, '_>) -> Result<(), Failure> {
             writeln!(work.terminal.out, "\n{line}")?;
         }
         let settings = account.pointer("/status/warnings").unwrap_or(&Value::Null);
-        super::calendar::warnings(work.terminal.out, super::show::rows(settings))?;
+        let key = first(account, &["/key", "/id"]);
+        super::calendar::warnings_of(work.terminal.out, &key, super::show::rows(settings))?;
     }
     super::calendar::warnings(work.terminal.out, super::show::rows(&warnings))?;
     Ok(())

@@ -29,8 +29,8 @@ pub fn check(sources: &Sources) -> Result<Vec<String>, Vec<String>> {
             .map(drop)
             .map_err(|e| chain(&StartError::from(e))),
     );
-    note("log directory", writable(&config.log_dir));
-    note("data directory", writable(&config.data_dir));
+    note("log directory", usable(&config.log_dir));
+    note("data directory", usable(&config.data_dir));
     note(
         "raw mail",
         Blobs::open(&config.blob())
@@ -53,6 +53,26 @@ pub fn check(sources: &Sources) -> Result<Vec<String>, Vec<String>> {
         },
     );
     if bad.is_empty() { Ok(good) } else { Err(bad) }
+}
+
+/// With less room a start fails, or the first mail does.
+const LEAST_ROOM: u64 = 1 << 20;
+
+fn usable(directory: &std::path::Path) -> Result<(), String> {
+    writable(directory)?;
+    // Asking is no reason to fail.
+    let Ok(room) = rustix::fs::statvfs(directory) else {
+        return Ok(());
+    };
+    let free = room.f_bavail.saturating_mul(room.f_frsize);
+    if free < LEAST_ROOM {
+        let shown = directory.display();
+        return Err(format!(
+            "the disk of {shown} is full ({} KiB are free): make room, or move the directory to a larger disk (df -h {shown})",
+            free >> 10
+        ));
+    }
+    Ok(())
 }
 
 fn writable(directory: &std::path::Path) -> Result<(), String> {

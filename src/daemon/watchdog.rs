@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use crate::{
+    diagnosis::{Context, explain},
     model::Clock,
     store::{Store, StoreError},
     supervisor,
@@ -69,7 +70,11 @@ pub(super) async fn probe_store(
             Ok(Err(error)) => {
                 pulse.beat();
                 if !down {
-                    error!(%error, "the database does not take commits; mail waits until it does");
+                    let words = explain(&error.into(), &Context::default());
+                    error!(
+                        code = words.code, what = %words.what, why = %words.why, next = %words.next,
+                        "the database does not take commits; mail waits until it does"
+                    );
                 }
                 down = true;
             }

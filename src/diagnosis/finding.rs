@@ -1,7 +1,7 @@
 //! What an examination finds that no peer said in words: a missing right, a clock that is wrong, a disk that
 //! is full. In words for people.
 
-use super::{Context, Diagnosis, explain::quote};
+use super::{Context, Diagnosis, explain::quote, warning::check_again};
 use crate::model::FailureClass;
 
 /// A right that a mailbox or the person who signed in needs.
@@ -146,8 +146,12 @@ impl Finding {
         let user = context.user.as_deref().unwrap_or("the user");
         let mailbox = context.mailbox.as_deref().unwrap_or("the mailbox");
         let server = context.server.as_deref().unwrap_or("the server");
+        let key = context.account.as_deref().unwrap_or("KEY");
+        let provider_id = context.provider.as_deref().unwrap_or("ID");
         match self {
-            Self::RightMissing { right, said } => right_words(*right, said, user, mailbox),
+            Self::RightMissing { right, said } => {
+                right_words(*right, said, user, mailbox, provider_id)
+            }
             Self::OtherIdentity {
                 signed_in,
                 expected,
@@ -159,7 +163,7 @@ impl Finding {
                     .to_owned(),
                 format!(
                     "If {signed_in} is the same person or the intended delegate, enter that name in the account; \
-                     otherwise sign in again as {expected} (motion-email provider authenticate ID)."
+                     otherwise sign in again as {expected} (motion-email provider authenticate {provider_id})."
                 ),
             ),
             Self::CertificateEnds { days } => (
@@ -172,10 +176,7 @@ impl Finding {
                 "tls_accept_any",
                 format!("The account takes any certificate of {server}."),
                 "Whoever stands between this machine and the server can read the mail and the login.".to_owned(),
-                "Set verify to full (motion-email account edit KEY --imap-verify full, --smtp-verify full); where the \
-                 server has a certificate of its own making, name its authority (verify ca) or its fingerprint (verify \
-                 pinned)."
-                    .to_owned(),
+                check_again(key),
             ),
             Self::ClockSkew { seconds, grave } => (
                 "clock_wrong",
@@ -243,12 +244,12 @@ impl Finding {
                 "account_paused",
                 "The account is paused.".to_owned(),
                 "An administrator paused it; it neither takes nor sends mail.".to_owned(),
-                "motion-email account resume KEY".to_owned(),
+                format!("motion-email account resume {key}"),
             ),
             Self::NotRunning => (
                 "account_not_running",
                 "No task works for the account on this node.".to_owned(),
-                "It was just added, another node works for it, or its row cannot be used.".to_owned(),
+                "It was just added, another node works for it, its row cannot be used, or the database takes no commits.".to_owned(),
                 "Wait a few seconds and look at motion-email status; on a cluster ask the other node.".to_owned(),
             ),
             Self::TooSlow { seconds } => (
@@ -268,6 +269,7 @@ fn right_words(
     said: &str,
     user: &str,
     mailbox: &str,
+    provider_id: &str,
 ) -> (&'static str, String, String, String) {
     let said = quote(said);
     match right {
@@ -313,9 +315,10 @@ fn right_words(
             format!("Permissions are missing in the grant: {said}."),
             "They are not among the application's API permissions, or nobody with the right to do so has agreed to them."
                 .to_owned(),
-            "In the Entra admin centre add them to the application (API permissions, Office 365 Exchange Online, delegated), \
-             press Grant admin consent, and sign in again (motion-email provider authenticate ID)."
-                .to_owned(),
+            format!(
+                "In the Entra admin centre add them to the application (API permissions, Office 365 Exchange Online, delegated), \
+                 press Grant admin consent, and sign in again (motion-email provider authenticate {provider_id})."
+            ),
         ),
     }
 }
@@ -342,6 +345,8 @@ mod tests {
             user: Some("andrea@lab.test".to_owned()),
             mailbox: Some("developers@lab.test".to_owned()),
             server: Some("imap.lab.test:993".to_owned()),
+            account: Some("DEV".to_owned()),
+            provider: Some("7".to_owned()),
             ..Context::default()
         };
         let mut codes = BTreeSet::new();
@@ -378,6 +383,17 @@ mod tests {
             let shown = finding.explain(&context);
             assert!(codes.insert(shown.code), "{}", shown.code);
             assert!(!shown.next.is_empty() && !shown.why.is_empty());
+            // A command can be typed as it stands.
+            assert!(!shown.next.contains("KEY"), "{}", shown.next);
+        }
+        let other = Finding::OtherIdentity {
+            signed_in: "a".to_owned(),
+            expected: "b".to_owned(),
+        };
+        let (right, said) = (Right::Consent, String::new());
+        for finding in [other, Finding::RightMissing { right, said }] {
+            let next = finding.explain(&context).next;
+            assert!(next.contains("provider authenticate 7"), "{next}");
         }
         let behind = Finding::ClockSkew {
             seconds: -301,

@@ -39,7 +39,8 @@ pub fn warn_of_server(account: &Account, lane: LaneName) {
         LaneName::Inbound => &account.entered.imap,
         LaneName::Outbound => &account.entered.smtp,
     };
-    if let Some(warning) = server_warning(lane, server) {
+    let key = account.entered.key.to_string();
+    if let Some(warning) = server_warning(&key, lane, server) {
         tracing::warn!(
             account = %account.entered.key,
             lane = lane.as_str(),
@@ -51,31 +52,38 @@ pub fn warn_of_server(account: &Account, lane: LaneName) {
     }
 }
 
-/// The warning about one server, if there is one. Pure.
-pub fn server_warning(lane: LaneName, server: &Server) -> Option<Warning> {
+/// How to have a certificate checked again, for the account of this key.
+pub(super) fn check_again(key: &str) -> String {
+    format!(
+        "Have it checked: motion-email account edit {key} --imap-verify full --smtp-verify full. Where the server has a \
+         certificate of its own making, name its authority (--ca-file FILE) or its fingerprint (--imap-pin, --smtp-pin) instead."
+    )
+}
+
+/// The warning about one server of the account of this key, if there is one. Pure.
+pub fn server_warning(key: &str, lane: LaneName, server: &Server) -> Option<Warning> {
     (server.verify == TlsVerify::AcceptAny).then(|| Warning {
         code: "tls_accept_any",
         lane,
         what: format!(
-            "The certificate of {} is not checked: whoever sits on the line can read the mail and the login.",
-            server.host
+            "The certificate of {}:{} is not checked: whoever sits on the line can read the mail and the login.",
+            server.host, server.port
         ),
         why: None,
-        next: "Set verify to full; where the server has a certificate of its own making, name its authority \
-               (verify ca) or its fingerprint (verify pinned)."
-            .to_owned(),
+        next: check_again(key),
     })
 }
 
 /// All warnings about an account's settings. Pure.
 pub fn account_warnings(account: &Account) -> Vec<Warning> {
     let entered = &account.entered;
+    let key = entered.key.to_string();
     [
         (LaneName::Inbound, &entered.imap),
         (LaneName::Outbound, &entered.smtp),
     ]
     .into_iter()
-    .filter_map(|(lane, server)| server_warning(lane, server))
+    .filter_map(|(lane, server)| server_warning(&key, lane, server))
     .collect()
 }
 
@@ -94,9 +102,11 @@ mod tests {
             (TlsVerify::AcceptAny, true),
         ] {
             server.verify = verify;
-            let warning = server_warning(LaneName::Inbound, &server);
+            let warning = server_warning("SUPP1", LaneName::Inbound, &server);
             assert_eq!(warning.is_some(), warned, "{server:?}");
-            assert!(warning.is_none_or(|one| one.what.contains("mail.test")));
+            assert!(warning.is_none_or(
+                |one| one.what.contains("mail.test:993") && one.next.contains("edit SUPP1 ")
+            ));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! From what was seen to a verdict. Pure.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use url::Url;
 
@@ -30,7 +30,13 @@ pub(super) type Judged = (Verdict, String, Option<Finding>);
 
 /// Where a host is, on one line.
 pub(super) fn place(host: &str, found: &Place) -> String {
+    // An address needs nobody who resolves it.
+    let literal = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
     match found {
+        Place::Addresses(_) if literal => format!("{host} is an address"),
+        Place::BehindProxy(proxy) if literal => {
+            format!("{host} is an address, reached through the proxy {proxy}")
+        }
         Place::Addresses(addresses) => {
             let shown: Vec<String> = addresses.iter().map(ToString::to_string).collect();
             format!("{host}: {}", shown.join(", "))
@@ -409,6 +415,28 @@ mod tests {
                 expected,
                 "{waiting} {oldest:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_place_is_a_name_with_its_addresses_or_an_address() {
+        let addresses = || Place::Addresses(vec!["192.0.2.1".parse().unwrap()]);
+        let proxy = || Place::BehindProxy("proxy.test:1080".to_owned());
+        for (host, found, expected) in [
+            ("imap.test", addresses(), "imap.test: 192.0.2.1"),
+            (
+                "imap.test",
+                proxy(),
+                "imap.test is resolved by the proxy proxy.test:1080",
+            ),
+            ("192.0.2.1", addresses(), "192.0.2.1 is an address"),
+            (
+                "2001:db8::1",
+                proxy(),
+                "2001:db8::1 is an address, reached through the proxy proxy.test:1080",
+            ),
+        ] {
+            assert_eq!(place(host, &found), expected);
         }
     }
 

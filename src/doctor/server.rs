@@ -36,7 +36,10 @@ pub(super) async fn examine(parts: &Parts, progress: &Progress) -> Report {
         course.note(Item::Disk, disk(key, path, &context)).await;
     }
     let roots = parts.net.roots().len();
-    let detail = format!("{roots} authorities are trusted");
+    let detail = match roots {
+        1 => "1 authority is trusted".to_owned(),
+        roots => format!("{roots} authorities are trusted"),
+    };
     course.note(Item::Roots, Found::ok(detail)).await;
     let providers = match parts.store.provider_list(PROVIDERS).await {
         Ok(rows) => rows.rows,

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::{
     calendar::{self, Entry, Severity, Subject},
+    diagnosis::{Context, explain},
     model::{Account, AccountId, CloudProvider, Grant, Timestamp},
     store::{Contacts, FreshnessRow, Rows},
 };
@@ -94,10 +95,34 @@ async fn entries(desk: &Desk, now: Timestamp) -> Result<Vec<Entry>, ApiError> {
     Ok(calendar::all(&desk.store, &lanes, &desk.settings.calendar, now).await?)
 }
 
-/// What is to be said about everything, the most severe first; `most` at most.
+/// What is to be said about the database, where it takes no commits: then accounts stand still without a word of
+/// their own.
+fn of_database(desk: &Desk) -> Option<ShownEntry> {
+    let words = explain(&desk.store.trouble()?.into(), &Context::default());
+    Some(ShownEntry {
+        id: "database".to_owned(),
+        kind: "database",
+        name: desk.settings.node_name.clone(),
+        provider: None,
+        account: None,
+        since: None,
+        age_days: None,
+        last: None,
+        due: None,
+        days_left: None,
+        severity: Some(Severity::Urgent.as_str()),
+        code: Some(words.code),
+        what: Some(words.what),
+        why: Some(words.why),
+        next: Some(words.next),
+    })
+}
+
+/// What is to be said about everything, the database first, then the most severe first; `most` at most.
 pub(super) async fn warnings(desk: &Desk, most: usize) -> Result<Vec<ShownEntry>, ApiError> {
     let now = desk.clock.now();
     let mut warnings = shown_warnings(&entries(desk, now).await?, now);
+    warnings.splice(0..0, of_database(desk));
     warnings.truncate(most);
     Ok(warnings)
 }

@@ -11,6 +11,7 @@ use tracing::{debug, error, info, warn};
 
 use super::plan::{DEAD_AFTER, Observed, SELF_FENCE_AFTER, free};
 use crate::{
+    diagnosis::{Context, explain},
     model::{AccountId, Lease},
     store::{NodeRow, Store, StoreError},
 };
@@ -151,8 +152,8 @@ impl Keeper {
     async fn beat(&mut self) {
         // Bounded on its own: the store may wait longer than this node may keep silent.
         let beaten = match timeout(BEAT_EVERY, self.store.node_beat(&self.node.id)).await {
-            Ok(beaten) => beaten.map_err(|error| error.to_string()),
-            Err(_) => Err("no answer from the database".to_owned()),
+            Ok(beaten) => beaten.map_err(Some),
+            Err(_) => Err(None),
         };
         match beaten {
             Ok(true) => self.last_beat = Instant::now(),
@@ -166,10 +167,14 @@ impl Keeper {
             }
             Err(error) => {
                 let silent = self.last_beat.elapsed();
-                warn!(%error, silent_seconds = silent.as_secs(), "the node's beat was not recorded");
+                let words = error.map(|error| explain(&error.into(), &Context::default()));
+                let why = words.as_ref().map_or("no answer", |words| &words.why);
+                warn!(%why, silent_seconds = silent.as_secs(), "the node's beat was not recorded");
                 if silent >= SELF_FENCE_AFTER && !self.held.borrow().is_empty() {
                     error!(
-                        "no beat recorded for too long: letting go of all accounts until the database answers"
+                        code = words.as_ref().map_or("store_unavailable", |words| words.code), %why,
+                        next = words.as_ref().map_or("Check that the database runs.", |words| &words.next),
+                        "no beat recorded for too long: letting go of all accounts until the database takes commits"
                     );
                     self.held.send_replace(Held::new());
                 }

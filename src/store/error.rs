@@ -120,6 +120,26 @@ impl StoreError {
         }
     }
 
+    /// The database's disk, or its own quota, has no room.
+    pub fn is_full(&self) -> bool {
+        self.driver().is_some_and(is_full)
+    }
+
+    /// The same words once more, where it is about the database as a whole and not about one step.
+    pub(super) fn about_database(&self) -> Option<Self> {
+        match self {
+            Self::Unavailable { doing, source } => Some(Self::Unavailable {
+                doing,
+                source: copy_of(source),
+            }),
+            Self::OutcomeUnknown { doing, source } => Some(Self::OutcomeUnknown {
+                doing,
+                source: copy_of(source),
+            }),
+            _ => None,
+        }
+    }
+
     /// A no of ours, not of the database: other steps of the same transaction are not touched by it.
     pub(super) fn is_refusal(&self) -> bool {
         match self {
@@ -253,6 +273,20 @@ impl Trouble {
     }
 }
 
+/// Whether the engine says that it has no room. Only its words are left of an error that several steps share.
+fn is_full(error: &sqlx::Error) -> bool {
+    let text = match error {
+        sqlx::Error::Database(database) => database.message().to_owned(),
+        sqlx::Error::Protocol(text) => text.clone(),
+        _ => return false,
+    };
+    // SQLITE_FULL; ER_DISK_FULL; ER_RECORD_FILE_FULL ("The table 'x' is full"); ENOSPC in either's words.
+    text.contains("database or disk is full")
+        || text.contains("Disk full")
+        || text.contains("No space left on device")
+        || (text.contains("The table '") && text.contains("' is full"))
+}
+
 /// The same words once more, for the next of several that have to be told.
 pub(super) fn copy_of(error: &sqlx::Error) -> sqlx::Error {
     match error {
@@ -266,6 +300,42 @@ pub(super) fn copy_of(error: &sqlx::Error) -> sqlx::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_full_disk_is_known_by_the_engines_own_words_also_where_several_share_the_error() {
+        for (said, full) in [
+            (
+                "error returned from database: (code: 13) database or disk is full",
+                true,
+            ),
+            (
+                "error returned from database: 1114 (HY000): The table 'mail_messages' is full",
+                true,
+            ),
+            (
+                "error returned from database: 1021 (HY000): Disk full (/tmp/x); waiting for someone to free some space...",
+                true,
+            ),
+            (
+                "error returned from database: (code: 5) database is locked",
+                false,
+            ),
+            (
+                "error returned from database: 1062 (23000): Duplicate entry 'Disk is full' for key 'name'",
+                false,
+            ),
+        ] {
+            let error = StoreError::Unavailable {
+                doing: "storing",
+                source: sqlx::Error::Protocol(said.to_owned()),
+            };
+            assert_eq!(error.is_full(), full, "{said}");
+            let copy = error.about_database().unwrap();
+            assert_eq!(copy.is_full(), full, "{said}");
+        }
+        let taken = StoreError::Taken { what: "x" };
+        assert!(!taken.is_full() && taken.about_database().is_none());
+    }
 
     #[test]
     fn engine_numbers_are_sorted_by_what_they_ask_for() {

@@ -78,7 +78,11 @@ pub use provider::CloudProviderChange;
 pub use sign_in::{ConfirmedSignIn, SettledSignIn};
 pub use writer::Writer;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use secrecy::SecretString;
 use sqlx::any::AnyRow;
@@ -137,6 +141,8 @@ struct Inner {
     budget: Arc<Semaphore>,
     events: watch::Sender<u64>,
     outbox: watch::Sender<u64>,
+    /// Why the last commit was not taken.
+    trouble: Mutex<Option<StoreError>>,
 }
 
 /// Part of a list.
@@ -225,6 +231,7 @@ impl Store {
             budget: Arc::new(Semaphore::new(BUDGET_KIB)),
             events,
             outbox,
+            trouble: Mutex::new(None),
         };
         let store = Store {
             inner: Arc::new(inner),
@@ -242,8 +249,30 @@ impl Store {
         self.write(Ping(now)).await
     }
 
+    /// Why the database did not take the last commit; `None` where it did. The watchdog's probe brings it up to
+    /// date every few seconds.
+    pub fn trouble(&self) -> Option<StoreError> {
+        let trouble = self.inner.trouble.lock();
+        let trouble = trouble.unwrap_or_else(PoisonError::into_inner);
+        trouble.as_ref().and_then(StoreError::about_database)
+    }
+
     /// Hands a step to the writer and waits for its commit.
     async fn write<S: Step>(&self, step: S) -> Result<S::Answer, StoreError> {
+        let written = self.hand_over(step).await;
+        let trouble = match &written {
+            Ok(_) => Some(None),
+            Err(error) => error.about_database().map(Some),
+        };
+        // What is about one step says nothing of the database.
+        if let Some(trouble) = trouble {
+            let last = self.inner.trouble.lock();
+            *last.unwrap_or_else(PoisonError::into_inner) = trouble;
+        }
+        written
+    }
+
+    async fn hand_over<S: Step>(&self, step: S) -> Result<S::Answer, StoreError> {
         let budget = self.budget(step.weight(), S::DOING).await?;
         let (reply, answer) = oneshot::channel();
         let job = Box::new(Pending {

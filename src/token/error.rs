@@ -199,6 +199,7 @@ impl SignInError {
             Self::ScopeMissing { .. } => "sign_in_scope_missing",
             Self::ProviderMissing => "provider_missing",
             Self::ProviderChanged => "sign_in_provider_changed",
+            Self::Store(error) if error.is_full() => "store_full",
             Self::Store(_) => "store_unavailable",
             Self::Interrupted => "sign_in_interrupted",
         }

@@ -2,7 +2,7 @@
 
 use super::{
     dial,
-    words::{Words, chain, quote},
+    words::{UNGREETED, Words, chain, quote},
 };
 use crate::{
     diagnosis::{Context, catalogue},
@@ -42,6 +42,15 @@ pub(super) fn words(error: &ImapError, context: &Context) -> Words {
             format!("The connection to {server} broke."),
             quote(&chain(error)),
             "Nothing: it is connected again by itself. If it happens often, look at the network between.",
+        ),
+        ImapError::TimedOut {
+            during: Step::Greeting,
+        } => Words::new(
+            "imap_silent",
+            format!("{server} took the connection and did not greet in time."),
+            UNGREETED,
+            "It is connected again by itself. If it stays, check port and TLS mode in the account: 993 speaks TLS at once, \
+             143 uses STARTTLS.",
         ),
         ImapError::TimedOut { during } => Words::new(
             "imap_silent",

@@ -27,10 +27,16 @@ pub fn explain(failure: &Failure, context: &Context) -> Diagnosis {
             "not_signed_in",
             format!(
                 "Nobody has signed in to the cloud provider of {}.",
-                context.account()
+                context.account.as_ref().map_or_else(
+                    || "the account".to_owned(),
+                    |key| format!("account {key}")
+                )
             ),
             "There is no grant yet.",
-            "Open the cloud provider and use Authenticate (motion-email provider authenticate ID).",
+            format!(
+                "Open the cloud provider and use Authenticate (motion-email provider authenticate {}).",
+                context.provider.as_deref().unwrap_or("ID")
+            ),
         )
         .by(Action::SignInAgain),
         Failure::SignInNeeded(reason) => oauth::sign_in_needed(reason, context),
@@ -77,6 +83,11 @@ pub fn explain(failure: &Failure, context: &Context) -> Diagnosis {
     }
 }
 
+/// The database's words. The driver's phrase for an error that several steps share tells people nothing.
+fn database_words(error: &StoreError) -> String {
+    words::quote(&words::chain(error).replace("encountered unexpected or invalid data: ", ""))
+}
+
 fn store(error: &StoreError) -> Words {
     match error {
         StoreError::Damaged { what, detail } => Words::new(
@@ -86,13 +97,20 @@ fn store(error: &StoreError) -> Words {
             "If the key file was replaced, put the old one back (XC_EMAIL_KEY_FILE); otherwise enter the account's \
              or provider's secret again, or restore the row from a backup.",
         ),
+        full if full.is_full() => Words::new(
+            "store_full",
+            "The disk of the database is full: nothing is taken in, sent or signed in until it has room.",
+            database_words(full),
+            "Make room on the disk where the database lies (SQLite: the path in XC_EMAIL_DATABASE_URL, by default in \
+             XC_EMAIL_DATA_DIR): df -h; df -i. Work goes on by itself then; mail waits on the server and in the queue.",
+        ),
         StoreError::Unavailable { .. }
         | StoreError::OutcomeUnknown { .. }
         | StoreError::Sql { .. }
         | StoreError::Closed => Words::new(
             "store_unavailable",
             "The database did not take or give data.",
-            words::quote(&words::chain(error)),
+            database_words(error),
             "Check that the database runs, has room and lets this user in. Work goes on by itself when it answers.",
         ),
         StoreError::LeaseLost { .. } => Words::new(

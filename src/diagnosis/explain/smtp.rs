@@ -2,7 +2,7 @@
 
 use super::{
     dial,
-    words::{Words, chain, quote},
+    words::{UNGREETED, Words, chain, quote},
 };
 use crate::{
     diagnosis::{
@@ -88,6 +88,16 @@ pub(super) fn words(error: &SmtpError, context: &Context) -> Words {
             format!("The connection to {server} broke."),
             quote(&chain(error)),
             "Nothing: it is tried again by itself. If it happens often, look at the network between.",
+        ),
+        SmtpError::TimedOut {
+            during: Verb::Greeting,
+            ..
+        } => Words::new(
+            "smtp_silent",
+            format!("{server} took the connection and did not greet in time."),
+            UNGREETED,
+            "It is tried again by itself. If it stays, check port and TLS mode in the account: 465 speaks TLS at once, \
+             587 uses STARTTLS.",
         ),
         SmtpError::TimedOut { .. } => Words::new(
             "smtp_silent",

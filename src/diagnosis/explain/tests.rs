@@ -436,3 +436,45 @@ fn a_certificate_that_is_not_the_pinned_one_shows_its_fingerprint() {
         );
     }
 }
+
+#[test]
+fn a_server_that_never_greets_leads_to_port_and_tls_mode() {
+    let limit = std::time::Duration::from_secs(20);
+    let during = Verb::Greeting;
+    for (failure, code, port) in [
+        (
+            Failure::Imap(ImapError::TimedOut {
+                during: Step::Greeting,
+            }),
+            "imap_silent",
+            "993 speaks TLS at once",
+        ),
+        (
+            Failure::Smtp(SmtpError::TimedOut { during, limit }),
+            "smtp_silent",
+            "465 speaks TLS at once",
+        ),
+    ] {
+        let diagnosis = explain(&failure, &Context::default());
+        assert_eq!(diagnosis.code, code);
+        assert!(diagnosis.next.contains(port), "{}", diagnosis.next);
+    }
+}
+
+#[test]
+fn who_has_to_sign_in_is_told_the_command_with_its_provider() {
+    let context = Context {
+        account: Some("SUPP1".into()),
+        provider: Some("7".into()),
+        ..Context::default()
+    };
+    let diagnosis = explain(&Failure::NotSignedIn, &context);
+    assert!(
+        diagnosis.what.contains("of account SUPP1."),
+        "{diagnosis:?}"
+    );
+    assert!(
+        diagnosis.next.contains("provider authenticate 7)"),
+        "{diagnosis:?}"
+    );
+}

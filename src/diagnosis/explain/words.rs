@@ -13,6 +13,10 @@ use crate::{
 /// A peer's words are cut here.
 const LONGEST_QUOTE: usize = 400;
 
+/// Why a server that was reached may say nothing.
+pub(super) const UNGREETED: &str = "A port that speaks TLS at once waits for the other side and never greets; an overloaded \
+                                    server, or a firewall between, does the same.";
+
 /// A diagnosis without its class.
 pub(super) struct Words {
     pub(super) code: &'static str,

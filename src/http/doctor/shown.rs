@@ -44,6 +44,7 @@ fn check(check: &Check) -> Value {
         "what": diagnosis.map(|d| &d.what),
         "why": diagnosis.map(|d| &d.why),
         "next": diagnosis.map(|d| &d.next),
+        "action": diagnosis.map(|d| d.action.as_str()),
         "class": diagnosis.map(|d| class(d.class)),
         "milliseconds": u64::try_from(check.took.as_millis()).unwrap_or(u64::MAX),
     })

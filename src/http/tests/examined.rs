@@ -43,7 +43,9 @@ async fn one_account_and_everything_are_examined_and_shown_without_secrets() {
         (&first["id"], &first["code"]),
         (&json!("imap_name"), &json!("host_not_found"))
     );
-    for field in ["title", "verdict", "detail", "what", "why", "next", "class"] {
+    for field in [
+        "title", "verdict", "detail", "what", "why", "next", "action", "class",
+    ] {
         assert!(
             first[field].as_str().is_some_and(|text| !text.is_empty()),
             "{first}"
