@@ -57,10 +57,13 @@ pub(super) async fn perform(work: &mut Work<'_, '_>) -> Result<(), Failure> {
         &answer,
         &["version", "node", "startedAt", "uptimeSeconds"],
     )?;
-    for (rows, columns) in [(&providers, PROVIDERS), (&accounts, ACCOUNTS)] {
-        writeln!(out)?;
-        table(out, rows, columns)?;
+    writeln!(out)?;
+    table(out, &providers, PROVIDERS)?;
+    for line in super::show::rows(&providers).iter().filter_map(held) {
+        writeln!(out, "\n{line}")?;
     }
+    writeln!(out)?;
+    table(out, &accounts, ACCOUNTS)?;
     let mut said = Said::default();
     for account in super::show::rows(&accounts) {
         troubles(account, &mut said);
@@ -70,6 +73,17 @@ pub(super) async fn perform(work: &mut Work<'_, '_>) -> Result<(), Failure> {
     }
     super::calendar::warnings(work.terminal.out, super::show::rows(&warnings))?;
     Ok(())
+}
+
+/// Who waits for an administrator's word at a cloud provider: until then its lanes say that nobody signed in.
+fn held(provider: &Value) -> Option<String> {
+    let held = provider.get("heldSignIn").filter(|held| held.is_object())?;
+    Some(format!(
+        "{}: {}\n  {}",
+        first(provider, &["/name", "/id"]),
+        first(held, &["/what"]),
+        first(held, &["/next"])
+    ))
 }
 
 /// What is said, once, with all of whom it is true: `warning: ` or nothing, accounts with their lanes, the words. One
@@ -112,6 +126,16 @@ fn troubles(account: &Value, said: &mut Said) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sign_in_that_waits_for_a_word_is_told_with_its_next_step() {
+        let held = |held: Value| super::held(&json!({"id": 4, "name": "N", "heldSignIn": held}));
+        assert_eq!(held(Value::Null), None);
+        assert_eq!(
+            held(json!({"what": "Eve\u{7} signed in.", "next": "Confirm it."})).unwrap(),
+            "N: Eve\\u{7} signed in.\n  Confirm it."
+        );
+    }
 
     #[test]
     fn a_lane_in_trouble_says_what_why_and_what_next() {

@@ -378,8 +378,7 @@ XC_EMAIL_BLOB_URL=s3://key:canary@bucket
 XC_EMAIL_NO_PROXY=me:canary@h
 XC_EMAIL_LISTEN=me:canary@h:1
 XC_EMAIL_PASSWORD=canary
-"
-        .to_owned(),
+",
     );
     assert_eq!(found.len(), 8, "{found:#?}");
     assert!(!found.join("\n").contains("canary"), "{found:#?}");

@@ -258,10 +258,20 @@ pub(super) fn words(error: &SignInError) -> (StatusCode, String, String) {
             "The cloud provider was removed meanwhile.".to_owned(),
             "Add it again and use Authenticate.",
         ),
-        SignInError::Store(_) | SignInError::Interrupted => (
+        SignInError::ProviderChanged => (
+            StatusCode::CONFLICT,
+            "The cloud provider's application or platform was changed during the sign-in, so nothing of it is used.".to_owned(),
+            "Use Authenticate again.",
+        ),
+        SignInError::Store(_) => (
             StatusCode::SERVICE_UNAVAILABLE,
             "The sign-in could not be recorded.".to_owned(),
             "Wait a minute and use Authenticate again; the log of motion-email has the cause.",
+        ),
+        SignInError::Interrupted => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The service was stopped, or is being started anew, before the sign-in was finished.".to_owned(),
+            "Wait a minute and load this page again; where that does not help, use Authenticate again.",
         ),
     };
     (status, what, next.to_owned())
@@ -298,6 +308,7 @@ mod tests {
                 scopes: vec!["IMAP".to_owned(), "SMTP".to_owned()],
             },
             SignInError::ProviderMissing,
+            SignInError::ProviderChanged,
             SignInError::Interrupted,
             SignInError::Exchange(OauthError::Throttled { retry_after: None }),
             SignInError::NotBegun(OauthError::Throttled { retry_after: None }),

@@ -43,7 +43,8 @@ pub use provider::{
 };
 pub use proxy::{InvalidProxy, Proxy, ProxyChoice, ProxyScheme};
 pub use sign_in::{
-    HELD_FOR, HeldSignIn, Person, SignInVerdict, differing, judge_sign_in, same_name,
+    HELD_FOR, HeldSignIn, Person, SignInVerdict, differing, judge_sign_in, names_not_shown,
+    same_name,
 };
 pub use time::{Clock, ClockStep, ClockWatch, SystemClock, Timestamp};
 pub use trust::{Fingerprint, TlsVerify};

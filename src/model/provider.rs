@@ -197,6 +197,19 @@ impl NewCloudProvider {
         }
     }
 
+    /// Whether what was granted to the one is the other's too.
+    pub fn is_same_application(&self, other: &Self) -> bool {
+        let of = |entered: &Self| {
+            (
+                entered.application_id.clone(),
+                entered.tenant_id.clone(),
+                entered.cloud,
+                entered.authority.clone(),
+            )
+        };
+        of(self) == of(other)
+    }
+
     /// What can be proved with, in order of use. Empty: the application is a public client.
     pub fn credentials(&self) -> Vec<CredentialKind> {
         let entered = |secret: &SecretString| !secret.expose_secret().is_empty();

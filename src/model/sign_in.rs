@@ -105,6 +105,17 @@ pub fn judge_sign_in(
     }
 }
 
+/// The names that accounts expect now, and of which an administrator who confirms `held` was not told: accounts
+/// that were added or edited since. `confirmed` is what was confirmed before for the same person.
+pub fn names_not_shown(
+    held: &HeldSignIn,
+    confirmed: &[String],
+    expected: &[String],
+) -> Vec<String> {
+    let known: Vec<String> = held.expected.iter().chain(confirmed).cloned().collect();
+    differing(&held.person, expected, &known)
+}
+
 /// A sign-in that waits for an administrator's word. Its tokens are in the store, sealed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeldSignIn {

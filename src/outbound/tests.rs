@@ -77,7 +77,7 @@ async fn a_password_that_is_changed_shows_before_anybody_sends() {
     assert!(first.is_some() && again.await.is_ok(), "proven again");
     world.server.obey(|step| {
         step.starts_with("AUTH")
-            .then(|| Act::Say("535 5.7.8 no\r\n"))
+            .then_some(Act::Say("535 5.7.8 no\r\n"))
     });
     let parked = lane.until(LaneState::Parked).await;
     assert_eq!(parked.diagnosis.unwrap().code, "smtp_password_refused");

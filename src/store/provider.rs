@@ -6,6 +6,7 @@ use sqlx::any::AnyRow;
 use super::{
     Page, Rows, Store, StoreError,
     seal::{Keys, Place},
+    sign_in::forget,
     text::{Columns, cut, word},
     tx::{Step, Tx},
 };
@@ -274,7 +275,11 @@ impl Step for Change {
             false => Damage::Refused,
         };
         let before = provider(&row, &self.keys, damage)?;
-        let entered = self.change.applied_to(before.entered);
+        let entered = self.change.applied_to(before.entered.clone());
+        // Tokens of another application could not be refreshed by this one.
+        if !entered.is_same_application(&before.entered) {
+            forget(tx, self.id).await?;
+        }
         match put(tx, &self.keys, self.id.get(), &entered, self.now).await? {
             1 => Ok(CloudProvider {
                 entered,

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::model::{
     CloudProviderId, EventKind, Grant, HELD_FOR, HeldSignIn, NewEvent, NewTokens, Person,
-    SignInVerdict, Timestamp, judge_sign_in, same_name,
+    SignInVerdict, Timestamp, judge_sign_in, names_not_shown, same_name,
 };
 
 /// What became of a sign-in.
@@ -39,6 +39,9 @@ pub enum ConfirmedSignIn {
     Nothing,
     /// Somebody else is held: the word was for another sign-in.
     OtherName(String),
+    /// Accounts came to expect these names as well since the administrator was told; the held sign-in names them
+    /// from now on.
+    MoreNames(Vec<String>),
 }
 
 fn place<'a>(row: &'a str, column: &'static str) -> Place<'a> {
@@ -125,7 +128,8 @@ fn remembered(
     all
 }
 
-async fn forget(tx: &mut Tx, provider: CloudProviderId) -> Result<u64, StoreError> {
+/// Drops what is held for a provider.
+pub(super) async fn forget(tx: &mut Tx, provider: CloudProviderId) -> Result<u64, StoreError> {
     let gone = "DELETE FROM held_sign_ins WHERE provider_id = ?";
     tx.run(sqlx::query(gone).bind(provider.get())).await
 }
@@ -254,6 +258,17 @@ impl Step for Confirm {
             let name = held.person.user_name.unwrap_or_default();
             return Ok(ConfirmedSignIn::OtherName(name));
         }
+        let (before, confirmed) = pinned(tx, self.provider).await?;
+        let theirs = before.as_ref().is_some_and(|one| one.is(&held.person));
+        let expected = expected(tx, self.provider).await?;
+        let more = names_not_shown(&held, if theirs { &confirmed } else { &[] }, &expected);
+        if !more.is_empty() {
+            let told = [held.expected, more.clone()].concat();
+            let put = "UPDATE held_sign_ins SET expected = ? WHERE provider_id = ?";
+            let put = sqlx::query(put).bind(json!(told).to_string());
+            tx.run(put.bind(self.provider.get())).await?;
+            return Ok(ConfirmedSignIn::MoreNames(more));
+        }
         let name = self.provider.to_string();
         let open =
             |column: &'static str, sealed: &[u8]| self.keys.open(place(&name, column), sealed);
@@ -269,8 +284,6 @@ impl Step for Confirm {
             tenant_id: held.person.tenant_id.clone(),
             object_id: held.person.object_id.clone(),
         };
-        let (before, confirmed) = pinned(tx, self.provider).await?;
-        let expected = expected(tx, self.provider).await?;
         let remembered = remembered(&held.person, before.as_ref(), confirmed, expected);
         let sealed = Sealed::new(&self.keys, self.provider, &tokens, self.now);
         let grant = adopt(tx, &self.keys, &sealed, &remembered).await?;

@@ -40,6 +40,12 @@ pub enum ConfirmError {
         /// Who signed in.
         held: String,
     },
+    /// Accounts have come to expect further names since who confirms was told.
+    #[error("accounts expect further names now: {}", .names.join(", "))]
+    MoreNames {
+        /// The further names.
+        names: Vec<String>,
+    },
     /// The database did not answer.
     #[error("the sign-in cannot be recorded")]
     Store(#[source] StoreError),
@@ -49,7 +55,9 @@ impl ConfirmError {
     /// Who acts next.
     pub fn class(&self) -> crate::model::FailureClass {
         match self {
-            Self::Nothing | Self::OtherName { .. } => crate::model::FailureClass::OperatorMustAct,
+            Self::Nothing | Self::OtherName { .. } | Self::MoreNames { .. } => {
+                crate::model::FailureClass::OperatorMustAct
+            }
             Self::Store(error) => error.class(),
         }
     }
@@ -91,6 +99,7 @@ impl TokenKeeper {
             }
             ConfirmedSignIn::Nothing => Err(ConfirmError::Nothing),
             ConfirmedSignIn::OtherName(held) => Err(ConfirmError::OtherName { held }),
+            ConfirmedSignIn::MoreNames(names) => Err(ConfirmError::MoreNames { names }),
         }
     }
 

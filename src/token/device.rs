@@ -72,6 +72,11 @@ impl Device {
     fn waits(&self) -> bool {
         matches!(self.shown.borrow().state, DeviceState::Waiting)
     }
+
+    /// Whether it waits and was begun with this wish.
+    fn is(&self, new_identity: bool) -> bool {
+        self.waits() && self.new_identity == new_identity
+    }
 }
 
 impl Devices {
@@ -84,32 +89,31 @@ impl Devices {
     fn waiting(&self, provider: CloudProviderId, new_identity: bool) -> Option<DeviceSignIn> {
         let devices = self.lock();
         let device = devices.get(&provider)?;
-        (device.waits() && device.new_identity == new_identity).then(|| device.shown())
+        device.is(new_identity).then(|| device.shown())
     }
 
     /// Whether one more may wait for a person.
     fn has_room(&self, provider: CloudProviderId) -> bool {
-        let devices = self.lock();
-        let others = devices
-            .iter()
-            .filter(|(id, device)| **id != provider && device.waits());
-        others.count() < AT_ONCE
+        room(&self.lock(), provider)
     }
 
-    /// Takes a begun one up, in place of an earlier one of its provider, which ends. `None`: another one of
-    /// the same wish was quicker.
+    /// Takes a begun one up, in place of an earlier one of its provider, which ends. Others may have been begun
+    /// while the platform was asked.
     fn take_up(
         &self,
         provider: CloudProviderId,
         new_identity: bool,
         shown: DeviceSignIn,
-    ) -> Option<(watch::Sender<DeviceSignIn>, CancellationToken)> {
-        if self.waiting(provider, new_identity).is_some() {
-            return None;
+    ) -> TakenUp {
+        let mut devices = self.lock();
+        if let Some(quicker) = devices.get(&provider).filter(|one| one.is(new_identity)) {
+            return TakenUp::Waits(Box::new(quicker.shown()));
+        }
+        if !room(&devices, provider) {
+            return TakenUp::NoRoom;
         }
         let (publish, shown) = watch::channel(shown);
         let stop = CancellationToken::new();
-        let mut devices = self.lock();
         // What is over is kept for who began it, but not for ever.
         if devices.len() >= 16 * AT_ONCE {
             devices.retain(|_, device| device.waits());
@@ -122,8 +126,26 @@ impl Devices {
         if let Some(before) = devices.insert(provider, device) {
             before.stop.cancel();
         }
-        Some((publish, stop))
+        TakenUp::Ours(publish, stop)
     }
+}
+
+/// What became of a begun sign-in.
+enum TakenUp {
+    /// It waits for its person now.
+    Ours(watch::Sender<DeviceSignIn>, CancellationToken),
+    /// Another one of the same wish was quicker.
+    Waits(Box<DeviceSignIn>),
+    /// As many wait as may.
+    NoRoom,
+}
+
+/// Whether one more may wait for a person.
+fn room(devices: &HashMap<CloudProviderId, Device>, provider: CloudProviderId) -> bool {
+    let others = devices
+        .iter()
+        .filter(|(id, device)| **id != provider && device.waits());
+    others.count() < AT_ONCE
 }
 
 impl TokenKeeper {
@@ -160,9 +182,10 @@ impl TokenKeeper {
             state: DeviceState::Waiting,
         };
         let taken = inner.devices.take_up(provider, new_identity, shown.clone());
-        let Some((publish, stop)) = taken else {
-            let quicker = inner.devices.waiting(provider, new_identity);
-            return quicker.ok_or(SignInError::Interrupted);
+        let (publish, stop) = match taken {
+            TakenUp::Ours(publish, stop) => (publish, stop),
+            TakenUp::Waits(quicker) => return Ok(*quicker),
+            TakenUp::NoRoom => return Err(SignInError::TooMany),
         };
         info!(%provider, new_identity, "sign-in by code begun");
         let keeper = Arc::clone(inner);
@@ -229,8 +252,11 @@ struct SigningIn<'a> {
 impl SigningIn<'_> {
     async fn run(&self, new_identity: bool) -> Result<SignedIn, SignInError> {
         let answer = self.poll().await?;
-        // Edited meanwhile: what is needed for mail now counts.
+        // Edited meanwhile: what is needed for mail now counts, and another application could not refresh it.
         let entered = self.keeper.for_people(self.provider).await?;
+        if !entered.is_same_application(&self.entered) {
+            return Err(SignInError::ProviderChanged);
+        }
         settle(self.keeper, self.provider, &entered, answer, new_identity).await
     }
 

@@ -1,6 +1,7 @@
 //! Signing in by code, with a scripted platform and a real store.
 
 use serde_json::json;
+use tokio::{sync::watch, task::JoinSet};
 
 use super::{
     DeviceState, TokenKeeper,
@@ -159,6 +160,84 @@ async fn only_so_many_codes_wait_at_once() {
         refused.extend(begun.err().map(|error| error.code()));
     }
     assert_eq!(refused, ["sign_in_too_many", "sign_in_too_many"]);
+}
+
+#[tokio::test]
+async fn codes_that_are_asked_for_at_the_same_moment_keep_the_bound_and_one_provider_has_one() {
+    let (gate, closed) = watch::channel(false);
+    let platform = Platform::start(move |request, number| {
+        if begins(request) {
+            code(number).behind(closed.clone())
+        } else {
+            Reply::refusal("authorization_pending", &[70016])
+        }
+    })
+    .await;
+    let bench = Bench::new(platform).await;
+    let keeper = bench.keeper();
+    let now = crate::model::Clock::now(&bench.clock);
+    // Twice the same wish for one provider, and one each for nine others.
+    let mut wanted = vec![bench.provider, bench.provider];
+    for number in 0..9 {
+        let new = bench.platform.provider(&format!("P{number}"));
+        wanted.push(bench.store.provider_add(&new, now).await.unwrap().id);
+    }
+    let mut asking = JoinSet::new();
+    for provider in wanted {
+        let keeper = keeper.clone();
+        asking.spawn(async move { (provider, keeper.begin_device_sign_in(provider, false).await) });
+    }
+    bench.platform.reached(11).await;
+    gate.send_replace(true);
+    let (mut codes, mut refused) = (Vec::new(), 0);
+    for (provider, begun) in asking.join_all().await {
+        match begun {
+            Ok(begun) => {
+                let shown = keeper.device_sign_in(provider).unwrap();
+                assert_eq!(shown.user_code, begun.user_code, "the code that is polled");
+                codes.push(begun.user_code);
+            }
+            Err(error) => {
+                assert_eq!(error.code(), "sign_in_too_many");
+                refused += 1;
+            }
+        }
+    }
+    codes.sort();
+    codes.dedup();
+    assert_eq!(codes.len(), 8, "{codes:?} {refused}");
+}
+
+#[tokio::test]
+async fn what_was_granted_to_an_application_is_not_kept_for_the_one_in_its_place() {
+    let (gate, closed) = watch::channel(false);
+    let platform = Platform::start(move |request, number| {
+        if begins(request) {
+            code(number)
+        } else {
+            tokens(|_| ()).behind(closed.clone())
+        }
+    })
+    .await;
+    let bench = Bench::new(platform).await;
+    let keeper = bench.keeper();
+    let begun = keeper.begin_device_sign_in(bench.provider, false).await;
+    begun.unwrap();
+    bench.platform.reached(2).await;
+    let change = crate::store::CloudProviderChange {
+        application_id: Some("app-2".to_owned()),
+        ..crate::store::CloudProviderChange::default()
+    };
+    let now = crate::model::Clock::now(&bench.clock);
+    let changed = bench.store.provider_change(bench.provider, &change, now);
+    changed.await.unwrap();
+    gate.send_replace(true);
+    let state = ended(&bench, &keeper).await;
+    assert!(
+        matches!(&state, DeviceState::Failed(error) if error.code() == "sign_in_provider_changed"),
+        "{state:?}"
+    );
+    assert_eq!(bench.grant().await.state, GrantState::Missing);
 }
 
 #[tokio::test]

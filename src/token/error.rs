@@ -160,6 +160,9 @@ pub enum SignInError {
     /// The provider does not exist any more.
     #[error("the cloud provider does not exist")]
     ProviderMissing,
+    /// The provider names another application or another platform than the one that the sign-in was begun with.
+    #[error("the cloud provider's application was changed during the sign-in")]
+    ProviderChanged,
     /// The database did not answer.
     #[error("the sign-in cannot be recorded")]
     Store(#[source] Arc<StoreError>),
@@ -196,6 +199,7 @@ impl SignInError {
             Self::ScopeMissing { .. } => "sign_in_scope_missing",
             Self::ProviderMissing => "provider_missing",
             Self::Store(error) if error.is_full() => "store_full",
+            Self::ProviderChanged => "sign_in_provider_changed",
             Self::Store(_) => "store_unavailable",
             Self::Interrupted => "sign_in_interrupted",
         }
@@ -223,7 +227,8 @@ impl SignInError {
             | Self::OtherProvider
             | Self::OtherIdentity { .. }
             | Self::Nameless
-            | Self::ProviderMissing => FailureClass::OperatorMustAct,
+            | Self::ProviderMissing
+            | Self::ProviderChanged => FailureClass::OperatorMustAct,
         }
     }
 }

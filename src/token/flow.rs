@@ -82,8 +82,9 @@ impl TokenKeeper {
 
     /// Finishes a sign-in with what the person's browser brought to the callback of `service`.
     ///
-    /// The state is used up whatever comes out. Verifier and redirect URI are the stored ones. Dropping the
-    /// future does not stop the exchange: its outcome is recorded all the same.
+    /// The state is used up whatever comes out, except where the process is stopping: then the page can be loaded
+    /// again once it runs. Verifier and redirect URI are the stored ones. Dropping the future does not stop the
+    /// exchange: its outcome is recorded all the same.
     ///
     /// # Errors
     /// See [`SignInError`]; the old grant, if there is one, stays as it was.
@@ -120,6 +121,9 @@ impl TokenKeeper {
     }
 
     async fn finish(&self, back: Back<'_>, query: CallbackQuery) -> Result<SignedIn, SignInError> {
+        if self.inner.stopping.is_cancelled() {
+            return Err(SignInError::Interrupted);
+        }
         let state = self.take_state(&query).await?;
         let provider = state.provider;
         let row = match self.check(&state, &back, &query).await {
@@ -178,6 +182,10 @@ impl TokenKeeper {
         }
         let row = self.inner.store.provider_get(state.provider).await?;
         let row = row.ok_or(SignInError::ProviderMissing)?;
+        // It was people's when the sign-in was begun.
+        if row.entered.access == Access::Application {
+            return Err(SignInError::ApplicationAccess);
+        }
         // One redirect URI per service: a mix-up shows here (RFC 9700 §4.4.2).
         if matches!(back, Back::Callback(service) if *service != row.entered.service) {
             return Err(SignInError::OtherService);

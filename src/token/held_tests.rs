@@ -20,6 +20,7 @@ use crate::{
         ProxyChoice, Server, Service, TlsMode,
     },
     oauth::scripted::{Platform, Reply},
+    store::CloudProviderChange,
 };
 
 const TENANT: &str = "11111111-2222-3333-4444-555555555555";
@@ -115,6 +116,64 @@ async fn who_is_expected_is_adopted_and_pinned_at_once() {
     assert_eq!(grant.tenant_id.as_deref(), Some(TENANT));
     assert_eq!(grant.object_id.as_deref(), Some("o-1"));
     assert_eq!(grant.signed_in_as.as_deref(), Some("Anna@Contoso.example"));
+}
+
+#[tokio::test]
+async fn names_that_came_after_the_question_are_asked_about_before_anything_is_confirmed() {
+    let bench = Bench::new(platform(&[("adm-anna@contoso.example", "o-1")]).await).await;
+    bench.expects("A", "anna@contoso.example").await;
+    let keeper = bench.keeper();
+    let signed_in = bench.sign_in(&keeper).await.unwrap();
+    assert_eq!(
+        signed_in.held.expect("held").expected,
+        ["anna@contoso.example"]
+    );
+    bench.expects("B", "boss@contoso.example").await;
+    bench.expects("C", "adm-anna@contoso.example").await;
+    let confirm = async || {
+        let name = "adm-anna@contoso.example";
+        keeper.confirm_sign_in(bench.provider, name).await
+    };
+    let asked = confirm().await;
+    assert!(
+        matches!(&asked, Err(ConfirmError::MoreNames { names }) if *names == ["boss@contoso.example"]),
+        "{asked:?}"
+    );
+    assert_eq!(bench.grant().await.state, GrantState::Missing);
+    // Now they were shown.
+    let held = bench.store.held_sign_in_list(bench.clock.now()).await;
+    let names = ["anna@contoso.example", "boss@contoso.example"];
+    assert_eq!(held.unwrap()[0].expected, names);
+    confirm().await.unwrap();
+    let grant = bench.grant().await;
+    assert_eq!(grant.state, GrantState::Ok);
+    for name in names {
+        assert!(grant.confirmed_for.iter().any(|one| one == name), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_held_for_an_application_is_dropped_when_another_takes_its_place() {
+    let bench = Bench::new(platform(&[("adm-anna@contoso.example", "o-1")]).await).await;
+    bench.expects("A", "anna@contoso.example").await;
+    let keeper = bench.keeper();
+    let change = async |change| {
+        let now = bench.clock.now();
+        let changed = bench.store.provider_change(bench.provider, &change, now);
+        changed.await.unwrap();
+        bench.held().await
+    };
+    bench.sign_in(&keeper).await.unwrap();
+    let renamed = CloudProviderChange {
+        name: Some("New".to_owned()),
+        ..CloudProviderChange::default()
+    };
+    assert_eq!(change(renamed).await, 1);
+    let other = CloudProviderChange {
+        application_id: Some("app-2".to_owned()),
+        ..CloudProviderChange::default()
+    };
+    assert_eq!(change(other).await, 0);
 }
 
 #[tokio::test]

@@ -163,6 +163,43 @@ async fn a_state_is_good_once_for_ten_minutes_and_for_who_began() {
 }
 
 #[tokio::test]
+async fn a_person_who_comes_back_while_the_process_stops_loads_the_page_again_at_the_next_one() {
+    let bench = Bench::new(Platform::start(|_, _| tokens(|_| ())).await).await;
+    let keeper = bench.keeper();
+    let back = with_code(&begin(&keeper, &bench).await);
+    let stop = tokio_util::sync::CancellationToken::new();
+    stop.cancel();
+    keeper.run(stop).await;
+    let refused = keeper.finish_sign_in(MICROSOFT, back.clone()).await;
+    assert_eq!(refused.unwrap_err().code(), "sign_in_interrupted");
+    assert_eq!(bench.platform.posts(), 0);
+    let next = bench.keeper();
+    next.finish_sign_in(MICROSOFT, back).await.unwrap();
+    assert_eq!(bench.grant().await.state, GrantState::Ok);
+}
+
+#[tokio::test]
+async fn nobodys_sign_in_becomes_the_grant_of_an_application_with_access_of_its_own() {
+    let bench = Bench::new(Platform::start(|_, _| tokens(|_| ())).await).await;
+    let keeper = bench.keeper();
+    let back = with_code(&begin(&keeper, &bench).await);
+    let change = crate::store::CloudProviderChange {
+        access: Some(crate::model::Access::Application),
+        ..crate::store::CloudProviderChange::default()
+    };
+    let now = crate::model::Clock::now(&bench.clock);
+    let changed = bench.store.provider_change(bench.provider, &change, now);
+    changed.await.unwrap();
+    let refused = keeper.finish_sign_in(MICROSOFT, back).await;
+    assert_eq!(refused.unwrap_err().code(), "sign_in_not_needed");
+    assert_eq!(bench.platform.posts(), 0);
+    assert_eq!(bench.grant().await.state, GrantState::Missing);
+    // Who waits for it is told.
+    let told = keeper.sign_in_failure(bench.provider).unwrap();
+    assert_eq!(told.error.code(), "sign_in_not_needed");
+}
+
+#[tokio::test]
 async fn mixed_up_answers_are_refused_before_the_code_goes_anywhere() {
     // Bad input 61: `iss` of another issuer.
     let error = check(

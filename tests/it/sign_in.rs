@@ -419,6 +419,13 @@ async fn who_waits_on_the_command_line_hears_that_the_daemon_was_started_anew_an
         problem.to_string().contains("since the daemon started"),
         "{problem}"
     );
+    let again = format!("motion-email provider authenticate {provider} --device.");
+    assert!(
+        problem["next"]
+            .as_str()
+            .is_some_and(|next| next.contains(&again)),
+        "{problem}"
+    );
     assert_eq!(shown(&daemon, provider).await["grant"]["state"], "ok");
 }
 

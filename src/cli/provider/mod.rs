@@ -89,7 +89,9 @@ pub(super) async fn perform(
             if work.json {
                 return work.raw_json(&answer);
             }
-            let warnings = answer.get_mut("warnings").map(Value::take);
+            let warnings = answer
+                .as_object_mut()
+                .and_then(|object| object.remove("warnings"));
             work.record(
                 &answer,
                 &[

@@ -13,8 +13,12 @@ use super::super::perform::Work;
 use super::super::show::{escaped, first, text_at};
 use super::PATH;
 
-/// How long a person may take to sign in; the sign-in page itself gives up earlier.
-const PATIENCE: Duration = Duration::from_secs(15 * 60);
+/// How long a person is waited for: an address is good for ten minutes, and who came in the last of them is
+/// still being signed in.
+const PATIENCE: Duration = Duration::from_secs(11 * 60);
+
+/// How often a person may paste an address that is not the one.
+const PASTES: usize = 5;
 
 /// How often the grant is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -72,7 +76,7 @@ pub(super) async fn authenticate(
     if wish.no_wait {
         return Ok(());
     }
-    wait(&path, &grant_path, &before, work).await
+    wait(&path, &grant_path, &before, &wish, work).await
 }
 
 /// The person opens the address anywhere and brings back where the browser ended.
@@ -90,12 +94,22 @@ async fn paste(
          The browser then goes to {ends} and may say that the page cannot be reached: that is expected.\n\
          Copy the whole address from its address bar and paste it here within ten minutes."
     )?;
-    let address = work.terminal.pasted("Address (not shown)")?;
-    let body = json!({ "url": address.expose_secret() });
-    let answer = work
-        .client
-        .post(&format!("{path}/redirected"), body)
-        .await?;
+    let mut left = PASTES;
+    let answer = loop {
+        let address = work.terminal.pasted("Address (not shown)")?;
+        let body = json!({ "url": address.expose_secret() });
+        left = left.saturating_sub(1);
+        match work.client.post(&format!("{path}/redirected"), body).await {
+            // The sign-in waits all the same: something else was copied.
+            Err(Failure::Refused { problem, .. })
+                if left > 0 && work.terminal.person.types && other_text(&problem) =>
+            {
+                let what = first(&problem, &["/detail"]);
+                writeln!(work.terminal.err, "{what} Paste it once more.")?;
+            }
+            answer => break answer?,
+        }
+    };
     if work.json {
         return work.raw_json(&answer);
     }
@@ -106,6 +120,15 @@ async fn paste(
         Some(held) => ask(path, held, work).await,
         None => signed_in(&answer, work),
     }
+}
+
+/// What was pasted is no answer of the platform's, so that it used nothing up.
+fn other_text(problem: &Value) -> bool {
+    let code = text_at(problem, "/code");
+    matches!(
+        code.as_deref(),
+        Some("sign_in_malformed" | "sign_in_other_address")
+    )
 }
 
 /// The person types a code at the platform's page; the daemon asks whether they have, also after we are gone.
@@ -158,7 +181,7 @@ async fn by_code(path: &str, wish: &Authenticate, work: &mut Work<'_, '_>) -> Re
                         let held = grant.get("heldSignIn").cloned().unwrap_or_default();
                         ask(path, &held, work).await
                     }
-                    Seen::Failed | Seen::Nothing => Err(forgotten(wish)),
+                    Seen::Failed | Seen::Nothing => Err(forgotten(wish, "started anew")),
                 };
             }
             Err(other) => return Err(other),
@@ -176,6 +199,9 @@ async fn by_code(path: &str, wish: &Authenticate, work: &mut Work<'_, '_>) -> Re
             }
             Some("failed") => {
                 progress(work, "code", None)?;
+                if text_at(&now, "/code").as_deref() == Some("sign_in_interrupted") {
+                    return Err(forgotten(wish, "stopped"));
+                }
                 let (what, next) = (first(&now, &["/what"]), first(&now, &["/next"]));
                 return Err(Failure::Nothing(format!("{what} {next}")));
             }
@@ -191,16 +217,27 @@ async fn by_code(path: &str, wish: &Authenticate, work: &mut Work<'_, '_>) -> Re
     }
 }
 
-/// The daemon was started anew under a sign-in by code.
-fn forgotten(wish: &Authenticate) -> Failure {
-    let mut text = format!(
-        "The daemon was started anew meanwhile, and this code is of no use any more. For a new one: motion-email provider authenticate {} --device",
-        wish.id
-    );
+/// The daemon was `stopped` or started anew under a sign-in by code.
+fn forgotten(wish: &Authenticate, how: &str) -> Failure {
+    Failure::Later(format!(
+        "The daemon was {how} meanwhile, and this code is of no use any more. For a new one: {}",
+        again(wish)
+    ))
+}
+
+/// The command that begins the same sign-in once more.
+fn again(wish: &Authenticate) -> String {
+    let mut text = format!("motion-email provider authenticate {}", wish.id);
+    if wish.device {
+        text += " --device";
+    }
+    if let Some(hint) = &wish.login_hint {
+        text += &format!(" --login-hint {hint}");
+    }
     if wish.new_identity {
         text += " --new-identity";
     }
-    Failure::Later(text)
+    text
 }
 
 /// One look; `None` while a daemon that answered a moment ago does not, since it may be starting anew.
@@ -239,6 +276,7 @@ async fn wait(
     path: &str,
     grant_path: &str,
     before: &Value,
+    wish: &Authenticate,
     work: &mut Work<'_, '_>,
 ) -> Result<(), Failure> {
     let begun = Instant::now();
@@ -274,8 +312,8 @@ async fn wait(
     }
     progress(work, "sign-in", None)?;
     Err(Failure::Later(format!(
-        "Nobody signed in within {} minutes. Run the command again for a new address.",
-        PATIENCE.as_secs() / 60
+        "Nobody signed in within the ten minutes that the address is good for. For a new one: {}",
+        again(wish)
     )))
 }
 
@@ -315,9 +353,14 @@ fn seen(before: &Value, now: &Value) -> Seen {
         since.is_some() && since != text_at(before, path)
     };
     let fine = |grant: &Value| text_at(grant, "/state").as_deref() == Some("ok");
+    // A grant also becomes good again by a refresh, or by a new client secret.
+    let by_a_person = match text_at(now, "/signedInAt") {
+        Some(_) => new("/signedInAt"),
+        None => !fine(before),
+    };
     if new("/heldSignIn/since") {
         Seen::Held
-    } else if fine(now) && (new("/signedInAt") || !fine(before)) {
+    } else if fine(now) && by_a_person {
         Seen::SignedIn
     } else if new("/signInFailure/at") {
         Seen::Failed
@@ -346,6 +389,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_command_that_begins_again_has_the_same_wishes() {
+        let wish = |device, hint: Option<&str>, new_identity| Authenticate {
+            id: 4,
+            login_hint: hint.map(str::to_owned),
+            new_identity,
+            paste: false,
+            device,
+            no_wait: false,
+        };
+        for (wish, more) in [
+            (wish(false, None, false), ""),
+            (wish(true, None, true), " --device --new-identity"),
+            (wish(false, Some("a@b.c"), false), " --login-hint a@b.c"),
+        ] {
+            let text = format!("motion-email provider authenticate 4{more}");
+            assert_eq!(again(&wish), text);
+        }
+    }
+
+    #[test]
     fn a_sign_in_is_seen_when_the_grant_became_usable_is_newer_or_is_held() {
         let old = json!({"state": "ok", "signedInAt": "1", "updatedAt": "1"});
         let held =
@@ -372,6 +435,22 @@ mod tests {
                 Seen::Nothing,
             ),
             (old.clone(), old.clone(), Seen::Nothing),
+            // Good again by itself, or by a new secret.
+            (
+                json!({"state": "refreshing", "signedInAt": "1"}),
+                old.clone(),
+                Seen::Nothing,
+            ),
+            (
+                json!({"state": "needs_sign_in", "signedInAt": "1"}),
+                old.clone(),
+                Seen::Nothing,
+            ),
+            (
+                json!({"state": "needs_sign_in", "signedInAt": "1"}),
+                json!({"state": "ok", "signedInAt": "2"}),
+                Seen::SignedIn,
+            ),
             (
                 old.clone(),
                 json!({"state": "ok", "signedInAt": "1", "signInFailure": {"at": "2"}}),

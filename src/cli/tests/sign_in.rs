@@ -155,6 +155,69 @@ fn the_address_a_browser_ended_at_is_pasted_and_nothing_of_it_printed() {
 }
 
 #[test]
+fn who_copied_something_else_at_the_terminal_pastes_once_more_and_a_script_does_not() {
+    let other = json!({"detail": "It is not the one.", "code": "sign_in_other_address", "next": "Copy it."});
+    let script = |answers: &[(u16, &Value)]| {
+        let mut script = begun();
+        for (status, body) in answers {
+            let redirected = "POST /api/cloudProviders/4/redirected";
+            script.push(json_answer(redirected, *status, (*body).clone()));
+        }
+        Fake::start(script)
+    };
+    let arguments = ["provider", "authenticate", "4", "--paste"];
+    let done = json!({"state": "signed_in", "signedInAs": "anna@b.c", "heldSignIn": null});
+    let fake = script(&[(400, &other), (200, &done)]);
+    let ran = fake.cli_typed(&arguments, "https://login/x\nhttps://m/cb?code=c&state=s\n");
+    assert_eq!(
+        (ran.code, ran.out.as_str()),
+        (0, "Signed in as anna@b.c.\n"),
+        "{ran:?}"
+    );
+    assert!(
+        ran.err.contains("It is not the one. Paste it once more."),
+        "{ran:?}"
+    );
+    assert_eq!(fake.asked()[3].1["url"], "https://m/cb?code=c&state=s");
+    // Not for ever, not where nobody types, and not where the sign-in is over.
+    let ran = script(&[(400, &other); 6]).cli_typed(&arguments, &"x\n".repeat(6));
+    assert_eq!((ran.code, ran.err.matches("not shown").count()), (1, 5));
+    let ran = script(&[(400, &other)]).cli_with(&arguments, "x\ny\n", false);
+    assert_eq!((ran.code, ran.err.matches("not shown").count()), (1, 1));
+    let used =
+        json!({"detail": "Finished before.", "code": "sign_in_state_used", "next": "Again."});
+    let ran = script(&[(400, &used)]).cli_typed(&arguments, "x\ny\n");
+    assert_eq!((ran.code, ran.err.matches("not shown").count()), (1, 1));
+}
+
+#[test]
+fn a_daemon_that_stops_under_a_waiting_code_is_named_with_the_command_to_begin_again() {
+    let shown = |state: &str| {
+        json!({"state": state, "userCode": "ABC", "verificationUri": "https://login/device",
+            "code": "sign_in_interrupted", "what": "Stopped.", "next": "Load the page again."})
+    };
+    let fake = Fake::start(vec![
+        json_answer(
+            "GET /api/cloudProviders/4/grant",
+            200,
+            json!({"state": "missing"}),
+        ),
+        json_answer("POST /api/cloudProviders/4/device", 200, shown("waiting")),
+        json_answer("GET /api/cloudProviders/4/device", 200, shown("failed")),
+    ]);
+    let ran = fake.cli(&["provider", "authenticate", "4", "--device"]);
+    assert_eq!(ran.code, 75, "{ran:?}");
+    assert!(
+        ran.err.ends_with(
+            "The daemon was stopped meanwhile, and this code is of no use any more. For a new one: \
+             motion-email provider authenticate 4 --device\n"
+        ),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
 fn a_sign_in_of_somebody_else_is_asked_about_and_confirmed_by_typing_the_name() {
     let script = || {
         let mut script = begun();

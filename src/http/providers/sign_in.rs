@@ -1,6 +1,6 @@
 //! The sign-in of a cloud provider: begun, brought back by hand, and a held one confirmed or discarded.
 
-use axum::{Json, extract::State};
+use axum::{Json, extract::State, http::StatusCode};
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -128,8 +128,11 @@ pub(in crate::http) async fn device(
 ) -> Result<Json<Value>, ApiError> {
     stored(&desk, id).await?;
     let device = desk.keeper.device_sign_in(id);
-    let device = device.ok_or(ApiError::NotFound {
-        what: "sign-in by code (none was begun since the daemon started)",
+    let device = device.ok_or_else(|| ApiError::Refused {
+        status: StatusCode::NOT_FOUND,
+        code: "not_found",
+        detail: "No sign-in by code was begun since the daemon started; a code of before is of no use any more.".to_owned(),
+        next: format!("For a new code: motion-email provider authenticate {id} --device."),
     })?;
     Ok(Json(by_code(&device)))
 }
@@ -165,6 +168,14 @@ pub(in crate::http) async fn confirm(
                 code: "other_name_held",
                 detail: format!("The sign-in that waits is of {held}, not of who was named."),
                 next: "Look whether that is right, and repeat exactly that name; or discard the sign-in.",
+            },
+            ConfirmError::MoreNames { names } => ApiError::Conflict {
+                code: "more_names_expected",
+                detail: format!(
+                    "Accounts that were added or edited since expect {} as well, for whom nobody has been confirmed.",
+                    names.join(", ")
+                ),
+                next: "If who signed in stands for these too, confirm once more; else correct those accounts or discard the sign-in.",
             },
         })?;
     desk.supervisor.look();
