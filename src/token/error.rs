@@ -198,8 +198,8 @@ impl SignInError {
             Self::NoRefreshToken => "sign_in_no_refresh_token",
             Self::ScopeMissing { .. } => "sign_in_scope_missing",
             Self::ProviderMissing => "provider_missing",
-            Self::Store(error) if error.is_full() => "store_full",
             Self::ProviderChanged => "sign_in_provider_changed",
+            Self::Store(error) if error.is_full() => "store_full",
             Self::Store(_) => "store_unavailable",
             Self::Interrupted => "sign_in_interrupted",
         }
