@@ -30,29 +30,21 @@ pub(super) async fn perform(page: &PageFlags, work: &mut Work<'_, '_>) -> Result
 
 /// What is said about each of these, and what to do.
 pub(super) fn warnings(out: &mut dyn Write, entries: &[Value]) -> io::Result<()> {
-    for text in entries.iter().filter_map(|entry| warning(None, entry)) {
+    for text in entries.iter().filter_map(warning) {
         writeln!(out, "\n{text}")?;
     }
     Ok(())
 }
 
-/// The same about an account's settings and sessions, whose words do not name the account.
-pub(super) fn warnings_of(out: &mut dyn Write, key: &str, entries: &[Value]) -> io::Result<()> {
-    for text in entries.iter().filter_map(|entry| warning(Some(key), entry)) {
-        writeln!(out, "\n{text}")?;
-    }
-    Ok(())
-}
-
-fn warning(account: Option<&str>, entry: &Value) -> Option<String> {
-    let what = text_at(entry, "/what")?;
+fn warning(entry: &Value) -> Option<String> {
+    let words = words(entry)?;
     let severity = text_at(entry, "/severity").unwrap_or_else(|| "warning".to_owned());
-    let whose = match (account, text_at(entry, "/lane")) {
-        (Some(key), Some(lane)) => format!("{} {}: ", escaped(key), escaped(&lane)),
-        (Some(key), None) => format!("{}: ", escaped(key)),
-        (None, _) => String::new(),
-    };
-    let mut text = format!("{}: {whose}{}", escaped(&severity), escaped(&what));
+    Some(format!("{}: {words}", escaped(&severity)))
+}
+
+/// What, why and what next, each on its line.
+pub(super) fn words(entry: &Value) -> Option<String> {
+    let mut text = escaped(&text_at(entry, "/what")?);
     for path in ["/why", "/next"] {
         if let Some(more) = text_at(entry, path) {
             text.push_str("\n  ");
@@ -72,14 +64,9 @@ mod tests {
     fn a_warning_says_how_severe_it_is_why_and_what_next() {
         let entry = json!({"severity": "urgent", "what": "It ends\u{7}.", "why": "So.", "next": "Do this."});
         assert_eq!(
-            warning(None, &entry).as_deref(),
+            warning(&entry).as_deref(),
             Some("urgent: It ends\\u{7}.\n  So.\n  Do this.")
         );
-        assert_eq!(warning(None, &json!({"name": "x", "what": null})), None);
-        let entry = json!({"lane": "inbound", "what": "It is not checked."});
-        assert_eq!(
-            warning(Some("SUPP1"), &entry).as_deref(),
-            Some("warning: SUPP1 inbound: It is not checked.")
-        );
+        assert_eq!(warning(&json!({"name": "x", "what": null})), None);
     }
 }

@@ -64,13 +64,12 @@ pub(super) async fn perform(work: &mut Work<'_, '_>) -> Result<(), Failure> {
     }
     writeln!(out)?;
     table(out, &accounts, ACCOUNTS)?;
+    let mut said = Said::default();
     for account in super::show::rows(&accounts) {
-        for line in troubles(account) {
-            writeln!(work.terminal.out, "\n{line}")?;
-        }
-        let settings = account.pointer("/status/warnings").unwrap_or(&Value::Null);
-        let key = first(account, &["/key", "/id"]);
-        super::calendar::warnings_of(work.terminal.out, &key, super::show::rows(settings))?;
+        troubles(account, &mut said);
+    }
+    for (before, whose, words) in &said.0 {
+        writeln!(work.terminal.out, "\n{before}{}: {words}", whose.join(", "))?;
     }
     super::calendar::warnings(work.terminal.out, super::show::rows(&warnings))?;
     Ok(())
@@ -87,27 +86,41 @@ fn held(provider: &Value) -> Option<String> {
     ))
 }
 
-/// What is wrong with an account and what to do, for each lane that has something to say.
-fn troubles(account: &Value) -> Vec<String> {
-    LANES
-        .iter()
-        .filter_map(|(lane, paths)| {
-            let status = paths.iter().find_map(|path| account.pointer(path))?;
-            let what = text_at(status, "/what")?;
-            let mut text = format!(
-                "{} {lane}: {}",
-                first(account, &["/key", "/id"]),
-                escaped(&what)
-            );
-            for path in ["/why", "/next"] {
-                if let Some(more) = text_at(status, path) {
-                    text.push_str("\n  ");
-                    text.push_str(&escaped(&more));
-                }
-            }
-            Some(text)
-        })
-        .collect()
+/// What is said, once, with all of whom it is true: `warning: ` or nothing, accounts with their lanes, the words. One
+/// secret that is refused is met by every account of its provider.
+#[derive(Default)]
+struct Said(Vec<(&'static str, Vec<String>, String)>);
+
+impl Said {
+    fn add(&mut self, before: &'static str, whose: String, words: String) {
+        let known = self
+            .0
+            .iter_mut()
+            .find(|(kind, _, known)| *kind == before && *known == words);
+        match known {
+            Some((_, all, _)) => all.push(whose),
+            None => self.0.push((before, vec![whose], words)),
+        }
+    }
+}
+
+/// What is wrong with an account and what to do, for each lane that has something to say, and what works and should not
+/// stay so.
+fn troubles(account: &Value, said: &mut Said) {
+    let key = first(account, &["/key", "/id"]);
+    for (lane, paths) in LANES {
+        let status = paths.iter().find_map(|path| account.pointer(path));
+        if let Some(words) = status.and_then(super::calendar::words) {
+            said.add("", format!("{key} {lane}"), words);
+        }
+    }
+    let warnings = account.pointer("/status/warnings").unwrap_or(&Value::Null);
+    for warning in super::show::rows(warnings) {
+        let lane = text_at(warning, "/lane").map_or_else(String::new, |lane| format!(" {lane}"));
+        if let Some(words) = super::calendar::words(warning) {
+            said.add("warning: ", format!("{key}{}", escaped(&lane)), words);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -131,10 +144,36 @@ mod tests {
             json!({"id": 1, "key": "A", "status": {"inbound": lane, "outbound": {"state": "ready", "what": null}}}),
             json!({"id": 1, "key": "A", "inbound": lane}),
         ] {
-            assert_eq!(
-                troubles(&account),
-                ["A inbound: Login refused.\n  Said\\u{7} so.\n  Change it."]
-            );
+            let mut said = Said::default();
+            troubles(&account, &mut said);
+            let words = "Login refused.\n  Said\\u{7} so.\n  Change it.".to_owned();
+            assert_eq!(said.0, [("", vec!["A inbound".to_owned()], words)]);
         }
+    }
+
+    #[test]
+    fn what_is_true_of_many_accounts_is_said_once_with_all_of_them() {
+        let trouble = json!({"what": "The secret is refused.", "next": "Enter it."});
+        let warning = |lane: &str| json!({"lane": lane, "what": "The secret is refused.", "next": "Enter it."});
+        let mut said = Said::default();
+        for key in ["A", "B"] {
+            let account = json!({"key": key, "status": {
+                "inbound": trouble, "outbound": {"what": null},
+                "warnings": [warning("inbound"), warning("outbound"), {"lane": "inbound", "what": "Other."}]}});
+            troubles(&account, &mut said);
+        }
+        let shown: Vec<String> = said
+            .0
+            .iter()
+            .map(|(before, whose, words)| format!("{before}{}: {words}", whose.join(", ")))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                "A inbound, B inbound: The secret is refused.\n  Enter it.",
+                "warning: A inbound, A outbound, B inbound, B outbound: The secret is refused.\n  Enter it.",
+                "warning: A inbound, B inbound: Other.",
+            ]
+        );
     }
 }

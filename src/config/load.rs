@@ -139,7 +139,8 @@ impl Gathered {
         if let Err(wrong) = (key.set)(config, value.trim()) {
             let value = match value.trim() {
                 "" => "an empty value".to_owned(),
-                _ if key.secret => "its value (not shown)".to_owned(),
+                // `user:password@host` may stand in the wrong key, too.
+                value if key.secret || value.contains('@') => "its value (not shown)".to_owned(),
                 value => shown(value),
             };
             let what = format!("{value} {wrong}; allowed: {}", key.allowed);

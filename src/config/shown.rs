@@ -42,7 +42,8 @@ fn masked(key: &Key, value: String) -> String {
     let plain = url::Url::parse(&value)
         .is_ok_and(|url| url.password().is_none() && url.username().is_empty());
     let harmless = value.is_empty() || (plain && !parse::holds_password(&value));
-    if key.secret && !harmless {
+    // `user:password@host` may stand in the wrong key, too.
+    if (key.secret && !harmless) || (!key.secret && value.contains('@')) {
         "(set, not shown)".to_owned()
     } else {
         value
@@ -62,6 +63,7 @@ mod tests {
                 set("XC_EMAIL_HTTPS_PROXY", "http://proxy:canary@p.test:3128"),
                 set("XC_EMAIL_NODE_NAME", "node-7"),
                 set("XC_EMAIL_DRAIN", "nonsense"),
+                set("XC_EMAIL_PUBLIC_URL", "https://me:canary-2@motion.example"),
             ],
             ..Sources::default()
         };

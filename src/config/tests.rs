@@ -366,3 +366,20 @@ fn a_mailbox_is_never_judged_before_it_could_have_been_looked_at_twice() {
         assert_eq!(seconds, expected, "{notice} {warn} {idle}");
     }
 }
+
+#[test]
+fn a_password_in_an_address_is_shown_by_no_mistake_whatever_key_it_stands_in() {
+    let found = mistakes(
+        "XC_EMAIL_DATABASE_URL=nosql://me:canary@h/x
+XC_EMAIL_MAIL_PROXY=htp://me:canary@h:1
+XC_EMAIL_HTTPS_PROXY=http://me:canary@:99999
+XC_EMAIL_PUBLIC_URL=https://me:canary@h/
+XC_EMAIL_BLOB_URL=s3://key:canary@bucket
+XC_EMAIL_NO_PROXY=me:canary@h
+XC_EMAIL_LISTEN=me:canary@h:1
+XC_EMAIL_PASSWORD=canary
+",
+    );
+    assert_eq!(found.len(), 8, "{found:#?}");
+    assert!(!found.join("\n").contains("canary"), "{found:#?}");
+}

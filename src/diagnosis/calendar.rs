@@ -219,17 +219,17 @@ pub fn remark(occasion: &Occasion<'_>) -> Remark {
             code: "mailbox_contact_old",
             what: match last {
                 Some(last) => format!(
-                    "The incoming server of account {} last answered on {}.",
+                    "The mailbox of account {} was last in contact with its server on {}.",
                     account.name,
                     minute(last)
                 ),
                 None => format!(
-                    "The incoming server of account {} has not answered since the account is wanted ({}).",
+                    "The mailbox of account {} has had no contact since the account is wanted ({}).",
                     account.name,
                     minute(since)
                 ),
             },
-            why: "New mail may lie there unread; nothing is lost, it is read when the server answers.".to_owned(),
+            why: "New mail may lie there unread; nothing is lost, it is read when the server lets it.".to_owned(),
             next: format!(
                 "motion-email account show {0} says what its inbound lane waits for; motion-email account sync {0} tries at once.",
                 account.name

@@ -137,7 +137,7 @@ fn each_occasion_has_its_code_its_date_and_a_command_or_a_way() {
                 since: DUE,
             },
             "mailbox_contact_old",
-            "has not answered since",
+            "has had no contact since",
             "account sync SUPP1",
         ),
         (

@@ -34,8 +34,8 @@ Example:
   motion-email status";
 
 const DOCTOR: &str = "\
-Nothing is changed and no mail is sent: mailboxes are opened for reading only. Checks run in order, so that the
-first FAIL is the cause of what is skipped behind it.
+Nothing is changed and no mail is sent: mailboxes are opened for reading only. Checks run in
+order, so that the first FAIL is the cause of what is skipped behind it.
 
 Exit codes:
   0   everything is well

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use self::{
     planted::Canaries,
-    search::search,
+    search::{search, search_without_daemon},
     telltale::{Telltale, signs_in_every_other_way},
 };
 use crate::support::{
@@ -147,7 +147,7 @@ async fn nothing_secret_is_anywhere(engine: Engine) {
         ("XC_EMAIL_MAIL_PROXY", &mail_proxy),
         ("XC_EMAIL_HTTPS_PROXY", &https_proxy),
     ];
-    let daemon = Daemon::start(engine, &settings).await;
+    let mut daemon = Daemon::start(engine, &settings).await;
     let platform = Telltale::start().await;
     let subject = format!("Subject-canary-{tail}");
     let body = format!("Body-canary-{tail}");
@@ -313,6 +313,8 @@ async fn nothing_secret_is_anywhere(engine: Engine) {
     let mut accounts = vec![good, right, wrong, refused, by_process, proxied];
     accounts.extend(signs_in_every_other_way(&daemon, list, &platform, &mut secrets).await);
     search(&daemon, engine, &secrets, &mails, &accounts).await;
+    daemon.stop().await;
+    search_without_daemon(&daemon, &secrets, &mails);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use serde_json::json;
 use sqlx::{Row, ValueRef};
 
 use super::{planted::Canaries, transcript};
@@ -113,6 +114,49 @@ async fn dump(daemon: &Daemon, engine: Engine) -> String {
     text
 }
 
+/// What a command prints, to both streams.
+fn nothing_in(daemon: &Daemon, command: &[&str], secrets: &Canaries, mails: &Canaries) {
+    let shown = daemon.cli(command);
+    let shown = format!(
+        "{}{}",
+        String::from_utf8_lossy(&shown.stdout),
+        String::from_utf8_lossy(&shown.stderr)
+    );
+    // A transcript of one protocol may be empty.
+    assert!(
+        shown.len() > 20 || command.contains(&"oauth"),
+        "{command:?}"
+    );
+    secrets.assert_none(&command.join(" "), &shown);
+    mails.assert_none(&command.join(" "), &shown);
+}
+
+/// What can be asked while no daemon runs: check, doctor and bundle, which read the settings themselves.
+pub fn search_without_daemon(daemon: &Daemon, secrets: &Canaries, mails: &Canaries) {
+    let file = daemon.path("without.tar.gz");
+    let (name, env_file) = (file.display().to_string(), daemon.env_file());
+    let env_file = env_file.display().to_string();
+    for command in [
+        &["check", "--env-file", &env_file][..],
+        &["doctor", "--env-file", &env_file],
+        &[
+            "doctor",
+            "--json",
+            "--env-file",
+            &env_file,
+            "--bundle",
+            &name,
+        ],
+    ] {
+        nothing_in(daemon, command, secrets, mails);
+    }
+    for (name, text) in opened(&file) {
+        let place = format!("the bundle's {name}, without a daemon");
+        secrets.assert_none(&place, &text);
+        mails.assert_none(&place, &text);
+    }
+}
+
 /// The support bundle, opened: each of its files, and what the command says.
 fn bundle(daemon: &Daemon, secrets: &Canaries, mails: &Canaries) {
     let file = daemon.path("support.tar.gz");
@@ -165,6 +209,23 @@ pub async fn search(
         let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
         secrets.assert_none("transcript --json", &shown);
         mails.assert_none("transcript --json", &shown);
+        let id = format!("id:{account}");
+        for command in [
+            &["transcript", &id][..],
+            &["transcript", &id, "--protocol", "oauth"],
+            &["account", "show", &id],
+            &["account", "show", &id, "--json"],
+            &["doctor", &id, "--refresh"],
+            &["doctor", &id, "--json"],
+        ] {
+            nothing_in(daemon, command, secrets, mails);
+        }
+        // The API's own answers, whole and line by line.
+        let path = format!("/api/mail/accounts/{account}/doctor");
+        let report = daemon.api.post(&path, &json!({})).await;
+        assert!(report["checks"].is_array(), "{report}");
+        secrets.assert_none(&path, &report.to_string());
+        mails.assert_none(&path, &report.to_string());
     }
     for expected in [
         "AUTHENTICATE XOAUTH2",
@@ -186,16 +247,7 @@ pub async fn search(
         &["doctor"],
     ] {
         for form in [&[][..], &["--json"]] {
-            let command = [command, form].concat();
-            let shown = daemon.cli(&command);
-            let shown = format!(
-                "{}{}",
-                String::from_utf8_lossy(&shown.stdout),
-                String::from_utf8_lossy(&shown.stderr)
-            );
-            assert!(shown.len() > 20, "{command:?}");
-            secrets.assert_none(&command.join(" "), &shown);
-            mails.assert_none(&command.join(" "), &shown);
+            nothing_in(daemon, &[command, form].concat(), secrets, mails);
         }
     }
     bundle(daemon, secrets, mails);
