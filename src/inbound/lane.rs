@@ -119,6 +119,9 @@ impl Lane {
                 Wake::Successor(opened) => self.successor(*opened),
                 Wake::Nothing => continue,
             };
+            if event == Event::Woken {
+                self.reader.look_again();
+            }
             let effects = self.machine.handle(event, Instant::now(), rand::random());
             if self.report.publish(&self.machine).await.is_err() {
                 self.lease_lost = true;

@@ -27,6 +27,7 @@
 //! # Standards
 //! RFC 9051 §2.3.1.1 (unique identifiers), RFC 2177 (IDLE).
 
+mod audit;
 mod body;
 mod budget;
 mod lane;
@@ -42,6 +43,8 @@ mod testing;
 mod testing_server;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_audit;
 #[cfg(test)]
 mod tests_catalogue;
 #[cfg(test)]
@@ -104,6 +107,8 @@ pub struct Settings {
     /// How long before the access token expires the next connection is opened; at most a fifth of the
     /// time that the token has left.
     pub renew_lead: Duration,
+    /// Between two complete audits of a folder.
+    pub audit: Duration,
     /// Messages fetched at once.
     pub batch_messages: usize,
     /// Octets fetched at once, by the server's sizes; a larger mail is fetched alone, in slices.
@@ -126,6 +131,7 @@ impl Default for Settings {
             },
             parked_retry: Duration::from_secs(300),
             renew_lead: Duration::from_secs(300),
+            audit: Duration::from_secs(24 * 3_600),
             batch_messages: 200,
             batch_octets: 4 * 1024 * 1024,
             slice_octets: 1024 * 1024,

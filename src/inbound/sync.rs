@@ -7,6 +7,7 @@ use tracing::{info, warn};
 
 use super::{
     Parts, SyncError,
+    audit::Auditing,
     body::{self, Kept},
     plan::{self, SyncPlan},
     suspect::{ENOUGH, Suspect, blame},
@@ -29,10 +30,17 @@ const SMALL: u32 = 50_000;
 
 /// How far the folder is read on this connection, and what is known to lie ahead.
 pub(super) struct Reader {
-    account: Arc<Account>,
-    lease: Lease,
-    parts: Parts,
-    folder: Option<FolderRow>,
+    pub(super) account: Arc<Account>,
+    pub(super) lease: Lease,
+    pub(super) parts: Parts,
+    /// The folder's name as the server spells it.
+    pub(super) name: String,
+    pub(super) folder: Option<FolderRow>,
+    pub(super) auditing: Auditing,
+    /// The next step is one of comparing.
+    audit_next: bool,
+    /// Somebody may have asked for an audit: the folder's row is read again.
+    reread: bool,
     /// What SELECT of this connection said; `None` once the plan for it was made.
     selected: Option<Selected>,
     exists: u32,
@@ -66,7 +74,11 @@ impl Reader {
             account,
             lease,
             parts,
+            name: FOLDER.to_owned(),
             folder: None,
+            auditing: Auditing::new(),
+            audit_next: false,
+            reread: false,
             selected: None,
             exists: 0,
             end: None,
@@ -87,6 +99,24 @@ impl Reader {
         self.folder = None;
         self.ahead.clear();
         self.window = WINDOW;
+        self.auditing = Auditing::new();
+        self.audit_next = false;
+    }
+
+    /// Somebody asked to look now, perhaps for more than what is new.
+    pub(super) fn look_again(&mut self) {
+        self.reread = true;
+    }
+
+    /// Reads the folder's row again; what was listed by the old one is forgotten.
+    pub(super) async fn reload(&mut self) -> Result<(), SyncError> {
+        if self.folder.is_some() {
+            let store = &self.parts.store;
+            self.folder = store.folder_get(self.account.id, &self.name).await?;
+            self.ahead.clear();
+            self.listed_to = None;
+        }
+        Ok(())
     }
 
     /// One unit: plan, or list, or one batch. Waiting for the server may be cut short by `stop`; what
@@ -104,6 +134,28 @@ impl Reader {
                 ..Unit::default()
             });
         }
+        if std::mem::take(&mut self.reread) {
+            self.reload().await?;
+        }
+        if std::mem::take(&mut self.audit_next) {
+            let unit = self.audit(session, stop).await?;
+            return Ok(Unit { more: true, ..unit });
+        }
+        let unit = self.read_on(session, stop).await?;
+        // New mail first, then one step of comparing, and again.
+        self.audit_next = !unit.more && self.wants_audit();
+        Ok(Unit {
+            more: unit.more || self.audit_next,
+            ..unit
+        })
+    }
+
+    /// Lists and reads what lies ahead of the cursor.
+    async fn read_on(
+        &mut self,
+        session: &mut Session,
+        stop: &CancellationToken,
+    ) -> Result<Unit, SyncError> {
         let folder = self.folder.clone().ok_or(SyncError::NoFolder)?;
         if self.ahead.is_empty() {
             self.list(session, &folder, stop).await?;
@@ -128,51 +180,71 @@ impl Reader {
         stop: &CancellationToken,
     ) -> Result<bool, SyncError> {
         let now = self.parts.clock.now();
-        let known = self.parts.store.folder_get(self.account.id, FOLDER).await?;
-        let plan = plan::plan(known.as_ref().map(|folder| folder.cursor), selected);
-        self.folder = known;
-        let (cursor, history) = match plan {
-            SyncPlan::Unusable => return Err(SyncError::NoValidity),
-            SyncPlan::Nothing => return Ok(false),
-            SyncPlan::Continue { .. } => return Ok(true),
-            SyncPlan::FirstTime { validity } => {
-                let end = end(session, selected, stop).await?;
-                let start = self.start(session, end, stop).await?;
-                let cursor = Cursor {
-                    validity,
-                    generation: Generation(0),
-                    next: start,
-                };
-                info!(account = %self.account.entered.key, folder = FOLDER, from = start, "reading begins");
-                (cursor, end)
+        let store = &self.parts.store;
+        let known = store.folder_get(self.account.id, &self.name).await?;
+        let mut plan = plan::plan(known.as_ref().map(|folder| folder.cursor), selected);
+        if let (SyncPlan::Nothing | SyncPlan::Continue { .. }, Some(folder)) = (plan, &known) {
+            self.settle(folder).await?;
+            if self.are_reused(session, folder, stop).await? {
+                plan = plan::reused(folder.cursor);
             }
-            SyncPlan::StartOver {
-                why,
-                validity,
-                generation,
-            } => {
+        }
+        let (key, name) = (&self.account.entered.key, &self.name);
+        let folder = match (plan, known) {
+            (SyncPlan::Unusable, _) => return Err(SyncError::NoValidity),
+            (SyncPlan::Nothing, known) => {
+                self.folder = known;
+                self.audit_next = self.wants_audit();
+                return Ok(self.audit_next);
+            }
+            (SyncPlan::Continue { .. }, known) => {
+                self.folder = known;
+                return Ok(true);
+            }
+            (
+                SyncPlan::StartOver {
+                    why,
+                    validity,
+                    generation,
+                },
+                Some(known),
+            ) => {
                 warn!(
-                    account = %self.account.entered.key, folder = FOLDER, why = why.as_str(),
+                    account = %key, folder = %name, why = why.as_str(),
                     "the server voided its message numbers, looking at everything again"
                 );
                 let cursor = Cursor {
                     validity,
                     generation,
-                    next: 1,
+                    next: end(session, selected, stop).await?,
                 };
-                (cursor, end(session, selected, stop).await?)
+                let folder = self
+                    .parts
+                    .store
+                    .folder_renumber(&self.lease, known.id, cursor, now)
+                    .await?;
+                self.tell_unstable(&folder);
+                folder
+            }
+            (SyncPlan::FirstTime { validity } | SyncPlan::StartOver { validity, .. }, _) => {
+                let history = end(session, selected, stop).await?;
+                let cursor = Cursor {
+                    validity,
+                    generation: Generation(0),
+                    next: self.start(session, history, stop).await?,
+                };
+                info!(account = %key, folder = %name, from = cursor.next, "reading begins");
+                self.parts
+                    .store
+                    .folder_start(&self.lease, name, cursor, history, now)
+                    .await?
             }
         };
-        let folder = self
-            .parts
-            .store
-            .folder_start(&self.lease, FOLDER, cursor, history, now)
-            .await?;
         self.folder = Some(folder);
         Ok(true)
     }
 
-    fn since(&self) -> Option<Timestamp> {
+    pub(super) fn since(&self) -> Option<Timestamp> {
         plan::wanted_since(self.account.entered.backfill, self.account.created_at)
     }
 
@@ -351,13 +423,18 @@ impl Reader {
             next,
             items,
             list: self.account.entered.list,
+            audit: None,
         };
         let now = self.parts.clock.now();
         let done = match self.parts.store.ingest(&self.lease, batch, now).await {
             Ok(done) => done,
             Err(error) => {
                 // Whether the cursor moved is not known, or somebody else moved it: read it again.
-                self.folder = self.parts.store.folder_get(self.account.id, FOLDER).await?;
+                self.folder = self
+                    .parts
+                    .store
+                    .folder_get(self.account.id, &self.name)
+                    .await?;
                 self.ahead.clear();
                 self.listed_to = None;
                 return Err(error.into());
@@ -367,7 +444,7 @@ impl Reader {
         self.folder = Some(folder);
         for aside in &problems {
             warn!(
-                account = %self.account.entered.key, folder = FOLDER, uid = %aside.uid,
+                account = %self.account.entered.key, folder = %self.name, uid = %aside.uid,
                 reason = ?aside.reason, detail = %aside.detail, "a mail was put aside"
             );
         }
@@ -403,19 +480,19 @@ async fn end(
     Ok(newest.map_or(1, |one| u64::from(one.uid.get()) + 1))
 }
 
-fn uid(value: u64) -> Option<Uid> {
+pub(super) fn uid(value: u64) -> Option<Uid> {
     u32::try_from(value).ok().and_then(Uid::new)
 }
 
 /// Talk with the server ends at once when the lane is to stop: nothing was written yet.
-async fn cut_short<T, E: Into<SyncError>>(
+pub(super) async fn cut_short<T, E: Into<SyncError>>(
     stop: &CancellationToken,
     talk: impl Future<Output = Result<T, E>>,
 ) -> Result<T, SyncError> {
     cut_short_quietly(stop, talk).await?.map_err(Into::into)
 }
 
-async fn cut_short_quietly<T>(
+pub(super) async fn cut_short_quietly<T>(
     stop: &CancellationToken,
     work: impl Future<Output = T>,
 ) -> Result<T, SyncError> {

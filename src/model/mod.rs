@@ -7,6 +7,7 @@
 
 mod account;
 mod address;
+mod audit;
 mod backoff;
 mod event;
 mod fail_point;
@@ -26,6 +27,7 @@ pub use account::{
     Account, AccountKey, Authentication, Backfill, LaneName, NewAccount, Server, Service, TlsMode,
 };
 pub use address::{EmailAddress, InvalidAddress};
+pub use audit::{Audit, AuditKind, is_suspicious};
 pub use backoff::Backoff;
 pub use event::{EventKind, NewEvent, RecordedEvent};
 pub use fail_point::{FAIL_POINTS, fail_point};

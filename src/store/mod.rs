@@ -29,6 +29,7 @@ mod about;
 mod account;
 mod account_row;
 mod announce;
+mod audit;
 mod check;
 mod contact;
 mod dialect;
@@ -60,6 +61,7 @@ mod writer;
 
 pub use about::RefusalRow;
 pub use announce::{Announcement, Silence};
+pub use audit::{AuditBatch, KnownRow};
 pub use contact::{ContactRow, ListRow};
 pub use error::{OpenError, StoreError};
 pub use folder::FolderRow;
@@ -76,6 +78,7 @@ pub use outbox::{
 };
 pub use provider::CloudProviderChange;
 pub use sign_in::{ConfirmedSignIn, SettledSignIn};
+pub use text::key_of;
 pub use writer::Writer;
 
 use std::{

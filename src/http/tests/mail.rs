@@ -71,6 +71,7 @@ async fn received(office: &Office, account: i64, raw: &str) -> i64 {
         next: 2,
         items: vec![IngestItem::Message(Box::new(message))],
         list: ListId::new(1),
+        audit: None,
     };
     store.ingest(&lease, batch, now).await.unwrap();
     let list = office.get("/api/mail/messages").await.expect(200);

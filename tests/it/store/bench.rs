@@ -364,6 +364,7 @@ pub fn batch(folder: &FolderRow, list: ListId, next: u64, mails: Vec<NewMessage>
             .map(|mail| IngestItem::Message(Box::new(mail)))
             .collect(),
         list,
+        audit: None,
     }
 }
 
