@@ -30,6 +30,9 @@ pub(super) async fn perform(
                     .backfill
                     .map(|backfill| ("backfill".to_owned(), json!(backfill.0))),
             );
+            if !settings.folders.is_empty() {
+                body.insert("folders".to_owned(), json!(settings.folders));
+            }
             if settings.login.provider.is_none() {
                 body.insert("authentication".to_owned(), json!("password"));
                 password(&settings.login, work.terminal, &mut body)?;
@@ -84,6 +87,7 @@ pub(super) async fn perform(
                     "smtp",
                     "proxy",
                     "backfill",
+                    "folders",
                 ],
             )
         }
@@ -95,6 +99,9 @@ pub(super) async fn perform(
                     .backfill
                     .map(|backfill| ("backfill".to_owned(), json!(backfill.0))),
             );
+            if !settings.folders.is_empty() {
+                body.insert("folders".to_owned(), json!(settings.folders));
+            }
             if settings.login.password_file.is_some() {
                 body.insert("authentication".to_owned(), json!("password"));
                 password(&settings.login, work.terminal, &mut body)?;

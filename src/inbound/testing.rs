@@ -113,6 +113,7 @@ impl World {
             smtp: crate::model::Server::new("localhost", 1, TlsMode::Tls),
             proxy: crate::model::ProxyChoice::Process,
             backfill,
+            folders: Folders::default(),
         };
         let account = store.account_add(&new, clock.now()).await.unwrap();
         let seen = LeaseRow {

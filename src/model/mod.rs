@@ -12,6 +12,7 @@ mod backoff;
 mod event;
 mod fail_point;
 mod failure;
+mod folders;
 mod id;
 mod lease;
 mod mail;
@@ -32,6 +33,7 @@ pub use backoff::Backoff;
 pub use event::{EventKind, NewEvent, RecordedEvent};
 pub use fail_point::{FAIL_POINTS, fail_point};
 pub use failure::{Action, FailureClass};
+pub use folders::{FolderChoice, FolderKind, Folders};
 pub use id::{
     AccountId, CloudProviderId, ContactId, FolderId, Id, InteractionId, ListId, MessageId,
     OutboxId, RecipientId,

@@ -81,6 +81,10 @@ pub(in crate::cli) struct Settings<Names: Args> {
     /// Which mail of the past is wanted: none, all, or from a date on (2026-01-31, or with a time) [default: none]
     #[arg(long, value_name = "none|all|DATE", value_parser = Backfill::parse)]
     pub(in crate::cli) backfill: Option<Backfill>,
+    /// A folder that is read, repeatable, all of them: a name, or what it is for (\\Junk, \\Archive, \\Sent, \\Trash,
+    /// \\Drafts, \\All); the first is watched without a pause [default: INBOX]
+    #[arg(long = "folder", value_name = "FOLDER")]
+    pub(in crate::cli) folders: Vec<String>,
 }
 
 /// What a new account needs.

@@ -124,6 +124,7 @@ CREATE TABLE IF NOT EXISTS mail_accounts (
     proxy MEDIUMBLOB, -- sealed; NULL: as the process has it
     backfill VARCHAR(20) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     backfill_since BIGINT,
+    folders MEDIUMTEXT NOT NULL, -- JSON: names and attributes
     paused BIGINT NOT NULL, -- 0 or 1
     version BIGINT NOT NULL,
     inbound_state VARCHAR(40),

@@ -124,6 +124,7 @@ CREATE TABLE IF NOT EXISTS mail_accounts (
     proxy BLOB, -- sealed; NULL: as the process has it
     backfill VARCHAR(20) NOT NULL,
     backfill_since BIGINT,
+    folders TEXT NOT NULL, -- JSON: names and attributes
     paused BIGINT NOT NULL, -- 0 or 1
     version BIGINT NOT NULL,
     inbound_state VARCHAR(40),
