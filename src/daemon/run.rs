@@ -149,12 +149,13 @@ impl Daemon {
             let (inbound_status, inbound) = watch::channel(LaneStatus::starting(now));
             let (outbound_status, outbound) = watch::channel(LaneStatus::starting(now));
             let (sync_now, wake) = watch::channel(0);
-            let inbound_lane = inbound::Lane::new(
+            let inbound_lane = inbound::run(
                 Arc::clone(&plan.account),
                 plan.lease.clone(),
                 inbound_parts.clone(),
                 inbound_status,
                 wake.clone(),
+                stop.clone(),
             );
             let outbound_lane = outbound::Lane::new(
                 plan.account,
@@ -169,11 +170,7 @@ impl Daemon {
                     outbound,
                     sync_now,
                 },
-                task: side_by_side(
-                    inbound_lane.run(stop.clone()),
-                    outbound_lane.run(stop.clone()),
-                    stop,
-                ),
+                task: side_by_side(inbound_lane, outbound_lane.run(stop.clone()), stop),
             }
         };
         let supervisor = Supervisor::new(

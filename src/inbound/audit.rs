@@ -69,6 +69,16 @@ impl Auditing {
             suspect: None,
         }
     }
+
+    /// The newest messages were compared on this connection, or are about to be.
+    pub(super) fn revisited(&mut self) {
+        self.window = None;
+    }
+
+    /// Nothing was compared on this connection yet.
+    pub(super) fn is_new(&self) -> bool {
+        self.recent
+    }
 }
 
 /// One known message against its listing: the server gives another date or size for the UID. Perhaps only

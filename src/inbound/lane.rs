@@ -8,33 +8,37 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use super::{
     Parts, SyncError,
+    board::Place,
     machine::{self, Effect, Event, Machine, Phase, Times, Trouble},
     open::{self, Opened, Stamp},
     plan,
     report::Report,
-    sync::{FOLDER, Reader},
+    sync::{Reader, Unit},
     trouble,
 };
 use crate::{
-    diagnosis::{LaneExit, LaneStatus, warn_of_server},
+    diagnosis::{LaneExit, warn_of_server},
     imap::{Idling, ImapError, Nudge, Session, Step},
-    model::{Account, LaneName, Lease},
+    model::{Account, FolderChoice, LaneName, Lease},
     store::StoreError,
 };
 
 /// A server that ends IDLE sooner than this would be asked in a busy loop.
 const SHORT_IDLE: Duration = Duration::from_secs(5);
 
-/// The inbound half of one account's task.
-pub struct Lane {
+/// The reading of some folders of one account: of one that is watched, or of several that are visited in turn.
+pub(super) struct Lane {
     account: Arc<Account>,
     parts: Parts,
     machine: Machine,
-    reader: Reader,
+    /// One for each folder.
+    readers: Vec<Visit>,
+    /// The folder that is selected; `None` before the next round of visits.
+    at: Option<usize>,
     report: Report,
     connection: Connection,
     token: Option<Stamp>,
@@ -56,6 +60,16 @@ pub struct Lane {
     lease_lost: bool,
 }
 
+/// One folder of a lane.
+struct Visit {
+    folder: FolderChoice,
+    reader: Reader,
+    /// Its name on the server, once it was opened on this connection.
+    name: Option<String>,
+    /// It did not open, and that was told.
+    refused: bool,
+}
+
 enum Connection {
     None,
     Open(Box<Session>),
@@ -74,11 +88,12 @@ type Successor = Result<Result<Option<Opened>, SyncError>, JoinError>;
 
 impl Lane {
     /// A lane that has not begun. `wake` is changed by whoever wants the mailbox looked at now.
-    pub fn new(
+    pub(super) fn new(
         account: Arc<Account>,
         lease: Lease,
         parts: Parts,
-        status: watch::Sender<LaneStatus>,
+        folders: Vec<FolderChoice>,
+        place: Place,
         wake: watch::Receiver<u64>,
     ) -> Self {
         let settings = parts.settings;
@@ -89,8 +104,17 @@ impl Lane {
         };
         Self {
             machine: Machine::new(times, Instant::now()),
-            reader: Reader::new(account.clone(), lease.clone(), parts.clone()),
-            report: Report::new(account.clone(), lease, parts.clone(), status),
+            readers: folders
+                .into_iter()
+                .map(|folder| Visit {
+                    folder,
+                    reader: Reader::new(account.clone(), lease.clone(), parts.clone()),
+                    name: None,
+                    refused: false,
+                })
+                .collect(),
+            at: None,
+            report: Report::new(account.clone(), lease, parts.clone(), place),
             connection: Connection::None,
             token: None,
             renewal: JoinSet::new(),
@@ -110,8 +134,10 @@ impl Lane {
 
     /// Works until it is told to stop or the lease is gone. A stop cuts talk with the server short;
     /// what has been given to the store is awaited.
-    pub async fn run(mut self, stop: CancellationToken) -> LaneExit {
-        warn_of_server(&self.account, LaneName::Inbound);
+    pub(super) async fn run(mut self, stop: CancellationToken) -> LaneExit {
+        if self.report.is_first() {
+            warn_of_server(&self.account, LaneName::Inbound);
+        }
         loop {
             let event = match self.wait(&stop).await {
                 Wake::Stop => return self.close().await,
@@ -120,7 +146,9 @@ impl Lane {
                 Wake::Nothing => continue,
             };
             if event == Event::Woken {
-                self.reader.look_again();
+                for visit in &mut self.readers {
+                    visit.reader.look_again();
+                }
             }
             let effects = self.machine.handle(event, Instant::now(), rand::random());
             if self.report.publish(&self.machine).await.is_err() {
@@ -184,7 +212,8 @@ impl Lane {
     async fn perform(&mut self, effect: Effect, stop: &CancellationToken) {
         match effect {
             Effect::Connect => {
-                let opening = open::open(&self.account, &self.parts);
+                let folder = self.only().cloned();
+                let opening = open::open(&self.account, &self.parts, folder.as_ref());
                 match stop.run_until_cancelled(opening).await {
                     Some(Ok(opened)) => {
                         let renew_at = self.install(opened);
@@ -197,13 +226,17 @@ impl Lane {
             Effect::Renew => {
                 let (account, parts) = (self.account.clone(), self.parts.clone());
                 let known = self.token.map_or(0, |token| token.version);
-                self.renewal
-                    .spawn(async move { open::succeed(&account, &parts, known).await });
+                let folder = self.only().cloned();
+                self.renewal.spawn(async move {
+                    open::succeed(&account, &parts, folder.as_ref(), known).await
+                });
             }
             Effect::Adopt => {
                 self.take_leave();
                 if let Some(mut opened) = self.successor.take() {
-                    opened.selected = plan::adopted(opened.selected);
+                    opened.selected = opened
+                        .selected
+                        .map(|(name, selected)| (name, plan::adopted(selected)));
                     // What the old connection had still to tell is void.
                     self.pending.clear();
                     self.install(opened);
@@ -231,14 +264,14 @@ impl Lane {
             },
             Connection::None => return self.fail(SyncError::NoFolder),
         };
-        let unit = self.reader.unit(&mut session, stop).await;
+        let unit = self.step(&mut session, stop).await;
         self.connection = Connection::Open(session);
         match unit {
-            Ok(unit) => {
+            Ok((unit, folder)) => {
                 self.report.contact();
                 if unit.new > 0 {
                     info!(
-                        account = %self.account.entered.key, folder = FOLDER, new = unit.new,
+                        account = %self.account.entered.key, folder, new = unit.new,
                         "mailbox synced"
                     );
                 }
@@ -246,6 +279,82 @@ impl Lane {
             }
             Err(error) => self.fail(error),
         }
+    }
+
+    /// The folder of a lane that has one.
+    fn only(&self) -> Option<&FolderChoice> {
+        match self.readers.as_slice() {
+            [one] => Some(&one.folder),
+            _ => None,
+        }
+    }
+
+    /// One unit of reading in the folder that is selected, and the folder's name. A lane of several goes on to
+    /// the next folder where there is no more to read, and rests behind the last.
+    async fn step(
+        &mut self,
+        session: &mut Session,
+        stop: &CancellationToken,
+    ) -> Result<(Unit, String), SyncError> {
+        let at = match self.at {
+            Some(at) => at,
+            None => match self.visit(session, 0, stop).await? {
+                Some(at) => at,
+                None => return Ok((Unit::default(), String::new())),
+            },
+        };
+        self.at = Some(at);
+        let visit = self.readers.get_mut(at).ok_or(SyncError::NoFolder)?;
+        let mut unit = visit.reader.unit(session, stop).await?;
+        let name = visit.reader.name.clone();
+        if !unit.more && self.readers.len() > 1 {
+            self.at = self.visit(session, at.saturating_add(1), stop).await?;
+            unit.more = self.at.is_some();
+        }
+        Ok((unit, name))
+    }
+
+    /// Selects the next folder from this place on that opens. One that does not stops no other: it is told of
+    /// once, and tried again in every round.
+    async fn visit(
+        &mut self,
+        session: &mut Session,
+        from: usize,
+        stop: &CancellationToken,
+    ) -> Result<Option<usize>, SyncError> {
+        let key = self.account.entered.key.clone();
+        for (at, visit) in self.readers.iter_mut().enumerate().skip(from) {
+            let opening = async {
+                let name = match &visit.name {
+                    Some(name) => name.clone(),
+                    None => session.find(&visit.folder).await?,
+                };
+                let selected = session.select(&name).await?;
+                Ok::<_, ImapError>((name, selected))
+            };
+            let opened = stop.run_until_cancelled(opening).await;
+            match opened.ok_or(SyncError::Stopping)? {
+                Ok((name, selected)) => {
+                    if std::mem::take(&mut visit.refused) {
+                        info!(account = %key, folder = %visit.folder, "folder is read again");
+                    }
+                    if visit.name.is_some() {
+                        visit.reader.revisited(selected);
+                    } else {
+                        visit.name = Some(name.clone());
+                        visit.reader.selected(name, selected);
+                    }
+                    return Ok(Some(at));
+                }
+                Err(error @ (ImapError::Refused { .. } | ImapError::Unsupported { .. })) => {
+                    if !std::mem::replace(&mut visit.refused, true) {
+                        warn!(account = %key, folder = %visit.folder, %error, "folder cannot be read");
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(None)
     }
 
     async fn watch(&mut self, stop: &CancellationToken) {
@@ -282,7 +391,7 @@ impl Lane {
     }
 
     fn can_idle(&self, session: &Session) -> bool {
-        session.can("IDLE") && !self.idle_refused && !self.idle_ended
+        self.readers.len() == 1 && session.can("IDLE") && !self.idle_refused && !self.idle_ended
     }
 
     /// Puts a session to work; says when its successor is to be opened.
@@ -294,7 +403,15 @@ impl Lane {
         } else {
             settings.poll
         };
-        self.reader.selected(opened.selected);
+        self.at = None;
+        for visit in &mut self.readers {
+            visit.name = None;
+        }
+        if let (Some((name, selected)), Some(visit)) = (opened.selected, self.readers.first_mut()) {
+            visit.name = Some(name.clone());
+            visit.reader.selected(name, selected);
+            self.at = Some(0);
+        }
         self.connection = Connection::Open(Box::new(opened.session));
         self.token = opened.token;
         self.report.contact();

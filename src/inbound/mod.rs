@@ -28,9 +28,11 @@
 //! RFC 9051 §2.3.1.1 (unique identifiers), RFC 2177 (IDLE).
 
 mod audit;
+mod board;
 mod body;
 mod budget;
 mod lane;
+mod lanes;
 mod machine;
 mod open;
 mod plan;
@@ -56,7 +58,7 @@ mod trouble;
 use std::{sync::Arc, time::Duration};
 
 pub use budget::Budget;
-pub use lane::Lane;
+pub use lanes::run;
 pub use trouble::SyncError;
 
 use crate::{
@@ -109,6 +111,9 @@ pub struct Settings {
     pub renew_lead: Duration,
     /// Between two complete audits of a folder.
     pub audit: Duration,
+    /// Folders of an account, beside the first, that are watched on a connection of their own; further ones are
+    /// visited in turn on one more.
+    pub watched_folders: usize,
     /// Messages fetched at once.
     pub batch_messages: usize,
     /// Octets fetched at once, by the server's sizes; a larger mail is fetched alone, in slices.
@@ -132,6 +137,7 @@ impl Default for Settings {
             parked_retry: Duration::from_secs(300),
             renew_lead: Duration::from_secs(300),
             audit: Duration::from_secs(24 * 3_600),
+            watched_folders: 2,
             batch_messages: 200,
             batch_octets: 4 * 1024 * 1024,
             slice_octets: 1024 * 1024,

@@ -2,15 +2,16 @@
 
 use crate::{
     imap::{self, ImapError, Login, Secret, Selected, Session},
-    inbound::{Parts, SyncError, sync::FOLDER},
-    model::{Account, Authentication, Timestamp},
+    inbound::{Parts, SyncError},
+    model::{Account, Authentication, FolderChoice, Timestamp},
     token::Token,
 };
 
 /// A session with the mailbox open.
 pub(super) struct Opened {
     pub(super) session: Session,
-    pub(super) selected: Selected,
+    /// The folder that was opened: its name on the server and what SELECT said. `None` where none was to be.
+    pub(super) selected: Option<(String, Selected)>,
     /// The access token it was opened with.
     pub(super) token: Option<Stamp>,
 }
@@ -22,16 +23,20 @@ pub(super) struct Stamp {
     pub(super) expires_at: Timestamp,
 }
 
-/// Dials, logs in, selects. Dropping the future hangs up.
-pub(super) async fn open(account: &Account, parts: &Parts) -> Result<Opened, SyncError> {
+/// Dials, logs in, selects `folder`. Dropping the future hangs up.
+pub(super) async fn open(
+    account: &Account,
+    parts: &Parts,
+    folder: Option<&FolderChoice>,
+) -> Result<Opened, SyncError> {
     match &account.entered.authentication {
         Authentication::Password { password, .. } => {
             let secret = Secret::Password(password);
-            Ok(log_in(account, parts, secret, None).await?)
+            Ok(log_in(account, parts, folder, secret, None).await?)
         }
         Authentication::Modern { provider, .. } => {
             let token = parts.keeper.access_token(*provider).await?;
-            match with_token(account, parts, &token).await {
+            match with_token(account, parts, folder, &token).await {
                 Err(error) if error.is_token_refused() => {
                     // Perhaps only this token is bad: once more with a fresh one.
                     parts.keeper.refused(*provider, token.version);
@@ -39,7 +44,7 @@ pub(super) async fn open(account: &Account, parts: &Parts) -> Result<Opened, Syn
                     if fresh.version == token.version {
                         return Err(error.into());
                     }
-                    Ok(with_token(account, parts, &fresh).await?)
+                    Ok(with_token(account, parts, folder, &fresh).await?)
                 }
                 other => Ok(other?),
             }
@@ -52,6 +57,7 @@ pub(super) async fn open(account: &Account, parts: &Parts) -> Result<Opened, Syn
 pub(super) async fn succeed(
     account: &Account,
     parts: &Parts,
+    folder: Option<&FolderChoice>,
     known: i64,
 ) -> Result<Option<Opened>, SyncError> {
     if let Authentication::Modern { provider, .. } = &account.entered.authentication {
@@ -60,10 +66,15 @@ pub(super) async fn succeed(
             return Ok(None);
         }
     }
-    open(account, parts).await.map(Some)
+    open(account, parts, folder).await.map(Some)
 }
 
-async fn with_token(account: &Account, parts: &Parts, token: &Token) -> Result<Opened, ImapError> {
+async fn with_token(
+    account: &Account,
+    parts: &Parts,
+    folder: Option<&FolderChoice>,
+    token: &Token,
+) -> Result<Opened, ImapError> {
     let stamp = Stamp {
         version: token.version,
         expires_at: token.expires_at,
@@ -71,6 +82,7 @@ async fn with_token(account: &Account, parts: &Parts, token: &Token) -> Result<O
     log_in(
         account,
         parts,
+        folder,
         Secret::AccessToken(&token.secret),
         Some(stamp),
     )
@@ -80,6 +92,7 @@ async fn with_token(account: &Account, parts: &Parts, token: &Token) -> Result<O
 async fn log_in(
     account: &Account,
     parts: &Parts,
+    folder: Option<&FolderChoice>,
     secret: Secret<'_>,
     token: Option<Stamp>,
 ) -> Result<Opened, ImapError> {
@@ -91,7 +104,14 @@ async fn log_in(
     let user = account.imap_user();
     let mut session = greeted.login(&Login { user, secret }).await?;
     // The proof that the mailbox really opens: some servers accept the login and refuse all else.
-    let selected = session.select(FOLDER).await?;
+    let selected = match folder {
+        None => None,
+        Some(folder) => {
+            let name = session.find(folder).await?;
+            let selected = session.select(&name).await?;
+            Some((name, selected))
+        }
+    };
     Ok(Opened {
         session,
         selected,

@@ -18,9 +18,6 @@ use crate::{
     store::{Aside, FolderRow, IngestBatch, IngestItem},
 };
 
-/// The one folder that is read.
-pub(super) const FOLDER: &str = "INBOX";
-
 /// UIDs asked for in one listing, at first.
 const WINDOW: u32 = 5_000;
 /// UIDs asked for in one listing, at most, in mailboxes with many messages.
@@ -74,7 +71,7 @@ impl Reader {
             account,
             lease,
             parts,
-            name: FOLDER.to_owned(),
+            name: String::new(),
             folder: None,
             auditing: Auditing::new(),
             audit_next: false,
@@ -92,7 +89,8 @@ impl Reader {
 
     /// A new connection has selected the folder: what was listed on the old one is forgotten, the
     /// cursor is read again from the store (I9).
-    pub(super) fn selected(&mut self, selected: Selected) {
+    pub(super) fn selected(&mut self, name: String, selected: Selected) {
+        self.name = name;
         self.exists = selected.exists;
         self.end = selected.uid_next.map(u64::from);
         self.selected = Some(selected);
@@ -101,6 +99,14 @@ impl Reader {
         self.window = WINDOW;
         self.auditing = Auditing::new();
         self.audit_next = false;
+    }
+
+    /// The folder was selected once more on the same connection, after others.
+    pub(super) fn revisited(&mut self, selected: Selected) {
+        let auditing = std::mem::replace(&mut self.auditing, Auditing::new());
+        self.selected(self.name.clone(), selected);
+        self.auditing = auditing;
+        self.auditing.revisited();
     }
 
     /// Somebody asked to look now, perhaps for more than what is new.
@@ -185,7 +191,7 @@ impl Reader {
         let mut plan = plan::plan(known.as_ref().map(|folder| folder.cursor), selected);
         if let (SyncPlan::Nothing | SyncPlan::Continue { .. }, Some(folder)) = (plan, &known) {
             self.settle(folder).await?;
-            if self.are_reused(session, folder, stop).await? {
+            if self.auditing.is_new() && self.are_reused(session, folder, stop).await? {
                 plan = plan::reused(folder.cursor);
             }
         }

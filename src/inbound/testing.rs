@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::{Budget, Lane, Parts, Settings, testing_server::Server};
+use super::{Budget, Parts, Settings, testing_server::Server};
 use crate::{
     blob::{self, Blobs},
     diagnosis::{LaneExit, LaneState, LaneStatus},
@@ -198,15 +198,15 @@ impl World {
         let (sender, status) = watch::channel(LaneStatus::starting(self.parts.clock.now()));
         let (wake, woken) = watch::channel(0);
         let stop = CancellationToken::new();
-        let lane = Lane::new(
+        let mut tasks = JoinSet::new();
+        tasks.spawn(super::run(
             self.account.clone(),
             self.lease.clone(),
             self.parts.clone(),
             sender,
             woken,
-        );
-        let mut tasks = JoinSet::new();
-        tasks.spawn(lane.run(stop.clone()));
+            stop.clone(),
+        ));
         self.running = Some(Running {
             lane: tasks,
             stop,
