@@ -108,7 +108,7 @@ mod tests {
         for (wire, shown) in [
             ("&", "&"),
             ("&AAA", "&AAA"),
-            ("&AAA-", "&AAA-"),
+            ("&AAA-", "\u{fffd}"),
             ("&!!-", "&!!-"),
             ("&2D0-", "&2D0-"),
             ("Entwürfe", "Entwürfe"),

@@ -8,7 +8,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
 use super::{
     Parts, SyncError,
@@ -17,8 +17,9 @@ use super::{
     open::{self, Opened, Stamp},
     plan,
     report::Report,
-    sync::{Reader, Unit},
+    sync::Reader,
     trouble,
+    visits::Visit,
 };
 use crate::{
     diagnosis::{LaneExit, warn_of_server},
@@ -32,13 +33,13 @@ const SHORT_IDLE: Duration = Duration::from_secs(5);
 
 /// The reading of some folders of one account: of one that is watched, or of several that are visited in turn.
 pub(super) struct Lane {
-    account: Arc<Account>,
+    pub(super) account: Arc<Account>,
     parts: Parts,
     machine: Machine,
     /// One for each folder.
-    readers: Vec<Visit>,
+    pub(super) readers: Vec<Visit>,
     /// The folder that is selected; `None` before the next round of visits.
-    at: Option<usize>,
+    pub(super) at: Option<usize>,
     report: Report,
     connection: Connection,
     token: Option<Stamp>,
@@ -58,16 +59,6 @@ pub(super) struct Lane {
     /// When the IDLE that runs now, or the last one, began.
     idle_since: Instant,
     lease_lost: bool,
-}
-
-/// One folder of a lane.
-struct Visit {
-    folder: FolderChoice,
-    reader: Reader,
-    /// Its name on the server, once it was opened on this connection.
-    name: Option<String>,
-    /// It did not open, and that was told.
-    refused: bool,
 }
 
 enum Connection {
@@ -279,82 +270,6 @@ impl Lane {
             }
             Err(error) => self.fail(error),
         }
-    }
-
-    /// The folder of a lane that has one.
-    fn only(&self) -> Option<&FolderChoice> {
-        match self.readers.as_slice() {
-            [one] => Some(&one.folder),
-            _ => None,
-        }
-    }
-
-    /// One unit of reading in the folder that is selected, and the folder's name. A lane of several goes on to
-    /// the next folder where there is no more to read, and rests behind the last.
-    async fn step(
-        &mut self,
-        session: &mut Session,
-        stop: &CancellationToken,
-    ) -> Result<(Unit, String), SyncError> {
-        let at = match self.at {
-            Some(at) => at,
-            None => match self.visit(session, 0, stop).await? {
-                Some(at) => at,
-                None => return Ok((Unit::default(), String::new())),
-            },
-        };
-        self.at = Some(at);
-        let visit = self.readers.get_mut(at).ok_or(SyncError::NoFolder)?;
-        let mut unit = visit.reader.unit(session, stop).await?;
-        let name = visit.reader.name.clone();
-        if !unit.more && self.readers.len() > 1 {
-            self.at = self.visit(session, at.saturating_add(1), stop).await?;
-            unit.more = self.at.is_some();
-        }
-        Ok((unit, name))
-    }
-
-    /// Selects the next folder from this place on that opens. One that does not stops no other: it is told of
-    /// once, and tried again in every round.
-    async fn visit(
-        &mut self,
-        session: &mut Session,
-        from: usize,
-        stop: &CancellationToken,
-    ) -> Result<Option<usize>, SyncError> {
-        let key = self.account.entered.key.clone();
-        for (at, visit) in self.readers.iter_mut().enumerate().skip(from) {
-            let opening = async {
-                let name = match &visit.name {
-                    Some(name) => name.clone(),
-                    None => session.find(&visit.folder).await?,
-                };
-                let selected = session.select(&name).await?;
-                Ok::<_, ImapError>((name, selected))
-            };
-            let opened = stop.run_until_cancelled(opening).await;
-            match opened.ok_or(SyncError::Stopping)? {
-                Ok((name, selected)) => {
-                    if std::mem::take(&mut visit.refused) {
-                        info!(account = %key, folder = %visit.folder, "folder is read again");
-                    }
-                    if visit.name.is_some() {
-                        visit.reader.revisited(selected);
-                    } else {
-                        visit.name = Some(name.clone());
-                        visit.reader.selected(name, selected);
-                    }
-                    return Ok(Some(at));
-                }
-                Err(error @ (ImapError::Refused { .. } | ImapError::Unsupported { .. })) => {
-                    if !std::mem::replace(&mut visit.refused, true) {
-                        warn!(account = %key, folder = %visit.folder, %error, "folder cannot be read");
-                    }
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(None)
     }
 
     async fn watch(&mut self, stop: &CancellationToken) {

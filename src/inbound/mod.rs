@@ -9,6 +9,10 @@
 //! - A voided or fallen UID count makes everything be looked at again: mail that is known gets only an
 //!   instance, so that nothing is announced twice (I4).
 //! - After every hint and every wait the mailbox is listed, whatever the server said.
+//! - On every connection the newest UIDs, and once a day all, are compared with the store; what is missing is
+//!   brought in. Where much of a renumbered folder is unknown, its mail is kept and not announced.
+//! - The first folder of an account is watched; further ones are watched or visited, and one that does not
+//!   open stops no other.
 //! - The successor of a connection is open before the access token of the old one expires.
 //! - Memory is bounded by [`Budget`] for all accounts together (I10).
 //!
@@ -28,9 +32,11 @@
 //! RFC 9051 §2.3.1.1 (unique identifiers), RFC 2177 (IDLE).
 
 mod audit;
+mod begin;
 mod board;
 mod body;
 mod budget;
+mod compare;
 mod lane;
 mod lanes;
 mod machine;
@@ -54,6 +60,7 @@ mod tests_platform;
 #[cfg(test)]
 mod tests_said;
 mod trouble;
+mod visits;
 
 use std::{sync::Arc, time::Duration};
 

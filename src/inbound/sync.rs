@@ -3,25 +3,25 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::warn;
 
 use super::{
     Parts, SyncError,
     audit::Auditing,
     body::{self, Kept},
-    plan::{self, SyncPlan},
+    plan,
     suspect::{ENOUGH, Suspect, blame},
 };
 use crate::{
-    imap::{Listed, Selected, Session},
-    model::{Account, Cursor, Generation, Lease, Timestamp, Uid, fail_point},
+    imap::{Listed, Selected, Session, mailbox_name},
+    model::{Account, Lease, Timestamp, Uid, fail_point},
     store::{Aside, FolderRow, IngestBatch, IngestItem},
 };
 
 /// UIDs asked for in one listing, at first.
-const WINDOW: u32 = 5_000;
+pub(super) const WINDOW: u32 = 5_000;
 /// UIDs asked for in one listing, at most, in mailboxes with many messages.
-const WIDEST: u32 = 1_000_000;
+pub(super) const WIDEST: u32 = 1_000_000;
 /// Mailboxes with fewer messages are listed at once, however far their UIDs reach.
 const SMALL: u32 = 50_000;
 
@@ -32,10 +32,12 @@ pub(super) struct Reader {
     pub(super) parts: Parts,
     /// The folder's name as the server spells it.
     pub(super) name: String,
+    /// The same for people.
+    pub(super) shown: String,
     pub(super) folder: Option<FolderRow>,
     pub(super) auditing: Auditing,
     /// The next step is one of comparing.
-    audit_next: bool,
+    pub(super) audit_next: bool,
     /// Somebody may have asked for an audit: the folder's row is read again.
     reread: bool,
     /// What SELECT of this connection said; `None` once the plan for it was made.
@@ -72,6 +74,7 @@ impl Reader {
             lease,
             parts,
             name: String::new(),
+            shown: String::new(),
             folder: None,
             auditing: Auditing::new(),
             audit_next: false,
@@ -90,6 +93,7 @@ impl Reader {
     /// A new connection has selected the folder: what was listed on the old one is forgotten, the
     /// cursor is read again from the store (I9).
     pub(super) fn selected(&mut self, name: String, selected: Selected) {
+        self.shown = mailbox_name::decode(&name);
         self.name = name;
         self.exists = selected.exists;
         self.end = selected.uid_next.map(u64::from);
@@ -178,110 +182,8 @@ impl Reader {
         self.batch(session, folder, stop).await
     }
 
-    /// Makes the plan for a fresh SELECT and carries it out; true where there is something to read.
-    async fn begin(
-        &mut self,
-        session: &mut Session,
-        selected: &Selected,
-        stop: &CancellationToken,
-    ) -> Result<bool, SyncError> {
-        let now = self.parts.clock.now();
-        let store = &self.parts.store;
-        let known = store.folder_get(self.account.id, &self.name).await?;
-        let mut plan = plan::plan(known.as_ref().map(|folder| folder.cursor), selected);
-        if let (SyncPlan::Nothing | SyncPlan::Continue { .. }, Some(folder)) = (plan, &known) {
-            self.settle(folder).await?;
-            if self.auditing.is_new() && self.are_reused(session, folder, stop).await? {
-                plan = plan::reused(folder.cursor);
-            }
-        }
-        let (key, name) = (&self.account.entered.key, &self.name);
-        let folder = match (plan, known) {
-            (SyncPlan::Unusable, _) => return Err(SyncError::NoValidity),
-            (SyncPlan::Nothing, known) => {
-                self.folder = known;
-                self.audit_next = self.wants_audit();
-                return Ok(self.audit_next);
-            }
-            (SyncPlan::Continue { .. }, known) => {
-                self.folder = known;
-                return Ok(true);
-            }
-            (
-                SyncPlan::StartOver {
-                    why,
-                    validity,
-                    generation,
-                },
-                Some(known),
-            ) => {
-                warn!(
-                    account = %key, folder = %name, why = why.as_str(),
-                    "the server voided its message numbers, looking at everything again"
-                );
-                let cursor = Cursor {
-                    validity,
-                    generation,
-                    next: end(session, selected, stop).await?,
-                };
-                let folder = self
-                    .parts
-                    .store
-                    .folder_renumber(&self.lease, known.id, cursor, now)
-                    .await?;
-                self.tell_unstable(&folder);
-                folder
-            }
-            (SyncPlan::FirstTime { validity } | SyncPlan::StartOver { validity, .. }, _) => {
-                let history = end(session, selected, stop).await?;
-                let cursor = Cursor {
-                    validity,
-                    generation: Generation(0),
-                    next: self.start(session, history, stop).await?,
-                };
-                info!(account = %key, folder = %name, from = cursor.next, "reading begins");
-                self.parts
-                    .store
-                    .folder_start(&self.lease, name, cursor, history, now)
-                    .await?
-            }
-        };
-        self.folder = Some(folder);
-        Ok(true)
-    }
-
     pub(super) fn since(&self) -> Option<Timestamp> {
         plan::wanted_since(self.account.entered.backfill, self.account.created_at)
-    }
-
-    /// Where a folder that was never seen begins: at its lowest wanted UID, looking from the newest
-    /// downwards until a whole window is too old.
-    async fn start(
-        &self,
-        session: &mut Session,
-        end: u64,
-        stop: &CancellationToken,
-    ) -> Result<u64, SyncError> {
-        let Some(since) = self.since() else {
-            return Ok(1);
-        };
-        let (mut start, mut high, mut window) = (end, end.saturating_sub(1), u64::from(WINDOW));
-        while let Some(last) = uid(high) {
-            let low = high.saturating_sub(window - 1).max(1);
-            let Some(first) = uid(low) else { break };
-            let listed = cut_short(stop, session.list(first, Some(last))).await?;
-            let wanted = listed
-                .iter()
-                .find(|one| plan::is_wanted(one, end, Some(since)));
-            match wanted {
-                Some(lowest) => start = u64::from(lowest.uid.get()),
-                // A whole window that is too old: so is what is below it. A gap says nothing.
-                None if !listed.is_empty() => break,
-                None => window = window.saturating_mul(2).min(WIDEST.into()),
-            }
-            high = low - 1;
-        }
-        Ok(start)
     }
 
     /// Lists what lies ahead: all of it where that is little, else the next window of UIDs.
@@ -450,7 +352,7 @@ impl Reader {
         self.folder = Some(folder);
         for aside in &problems {
             warn!(
-                account = %self.account.entered.key, folder = %self.name, uid = %aside.uid,
+                account = %self.account.entered.key, folder = %self.shown, uid = %aside.uid,
                 reason = ?aside.reason, detail = %aside.detail, "a mail was put aside"
             );
         }
@@ -471,19 +373,6 @@ impl Reader {
         self.folder = Some(folder);
         Ok(())
     }
-}
-
-/// The UID behind the last one that the mailbox can have now.
-async fn end(
-    session: &mut Session,
-    selected: &Selected,
-    stop: &CancellationToken,
-) -> Result<u64, SyncError> {
-    if let Some(next) = selected.uid_next {
-        return Ok(next.into());
-    }
-    let newest = cut_short(stop, session.newest()).await?;
-    Ok(newest.map_or(1, |one| u64::from(one.uid.get()) + 1))
 }
 
 pub(super) fn uid(value: u64) -> Option<Uid> {

@@ -17,31 +17,6 @@ use crate::model::{
 /// Rows that one statement looks up or changes.
 const MANY: usize = 500;
 
-/// A message of a folder as it is known.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KnownRow {
-    /// The message.
-    pub message: MessageId,
-    /// Its UID in the folder; 0 where it was not looked up by one.
-    pub uid: u32,
-    /// The server's date of arrival.
-    pub internal_date: Timestamp,
-    /// Octets as counted.
-    pub size: u64,
-    /// SHA-256 of its Message-ID, lower-case hex.
-    pub message_key: Option<String>,
-}
-
-fn known(row: &sqlx::any::AnyRow) -> Result<KnownRow, StoreError> {
-    Ok(KnownRow {
-        message: MessageId::new(row.col("id")?),
-        uid: u32::try_from(row.col::<i64>("uid")?).unwrap_or(0),
-        internal_date: row.time("internal_date")?,
-        size: u64::try_from(row.col::<i64>("size")?).unwrap_or(0),
-        message_key: row.col("message_key")?,
-    })
-}
-
 /// What a batch of an audit carries beside its items.
 #[derive(Clone, Debug, Default)]
 pub struct AuditBatch {
@@ -93,57 +68,6 @@ pub(super) async fn count(
             "the folder was started anew meanwhile".to_owned(),
         ))
     }
-}
-
-/// The newest event there is; what is written after it in this transaction has a higher id.
-pub(super) async fn newest_event(tx: &mut Tx) -> Result<i64, StoreError> {
-    let row = tx
-        .first(sqlx::query("SELECT MAX(id) AS id FROM events"))
-        .await?;
-    let id: Option<i64> = row.map(|row| row.col("id")).transpose()?.flatten();
-    Ok(id.unwrap_or(0))
-}
-
-/// Holds back the events about mail of this account that were written after `after`.
-pub(super) async fn hold(
-    tx: &mut Tx,
-    account: AccountId,
-    folder: FolderId,
-    after: i64,
-) -> Result<(), StoreError> {
-    tx.run(
-        sqlx::query(
-            "UPDATE events SET held_for = ? WHERE id > ? AND account_id = ? AND number IS NULL AND kind LIKE 'message.%'",
-        )
-        .bind(folder.get())
-        .bind(after)
-        .bind(account.get()),
-    )
-    .await?;
-    Ok(())
-}
-
-/// Lets go of at most [`MANY`] held events of a folder; true where there are more.
-async fn let_go(tx: &mut Tx, folder: i64, announce: bool) -> Result<bool, StoreError> {
-    let rows = tx
-        .all(
-            sqlx::query("SELECT id FROM events WHERE held_for = ? ORDER BY id LIMIT ?")
-                .bind(folder)
-                .bind(i64::try_from(MANY).unwrap_or(i64::MAX)),
-        )
-        .await?;
-    let Some(last) = rows.last() else {
-        return Ok(false);
-    };
-    let last: i64 = last.col("id")?;
-    let statement = match announce {
-        true => "UPDATE events SET held_for = 0 WHERE held_for = ? AND id <= ?",
-        false => "DELETE FROM events WHERE held_for = ? AND id <= ?",
-    };
-    tx.run(sqlx::query(statement).bind(folder).bind(last))
-        .await?;
-    tx.events |= announce;
-    Ok(rows.len() >= MANY)
 }
 
 struct Renumber {
@@ -334,37 +258,6 @@ impl Step for End {
     }
 }
 
-struct LetGo {
-    folder: FolderId,
-    announce: bool,
-    /// An administrator said so; else only what no verdict holds is let go.
-    said: bool,
-}
-impl Step for LetGo {
-    type Answer = bool;
-    const DOING: &'static str = "letting go of held events";
-
-    async fn apply(&self, tx: &mut Tx) -> Result<bool, StoreError> {
-        let row = tx.first(sqlx::query(BY_ID).bind(self.folder.get())).await?;
-        let row = folder(&row.ok_or(StoreError::Missing { what: "folder" })?)?;
-        let renumbering = row
-            .audit
-            .is_some_and(|audit| audit.kind == AuditKind::Renumbered);
-        if renumbering || (row.held && !self.said) {
-            return Ok(false);
-        }
-        let more = let_go(tx, self.folder.get(), self.announce).await?;
-        if !more && row.held {
-            tx.run(
-                sqlx::query("UPDATE mail_folders SET held = 0 WHERE id = ?")
-                    .bind(self.folder.get()),
-            )
-            .await?;
-        }
-        Ok(more)
-    }
-}
-
 struct Forget {
     lease: Lease,
     folder: FolderId,
@@ -518,35 +411,10 @@ impl Store {
         .await
     }
 
-    /// Announces some of the events that a finished audit held back and that no verdict holds; true where
-    /// there are more.
-    pub async fn audit_release(&self, folder: FolderId) -> Result<bool, StoreError> {
-        let step = LetGo {
-            folder,
-            announce: true,
-            said: false,
-        };
-        self.write(step).await
-    }
-
     /// Fenced; removes some appearances under numbers that are void; true where there may be more.
     pub async fn audit_forget(&self, lease: &Lease, folder: FolderId) -> Result<bool, StoreError> {
         let lease = lease.clone();
         self.write(Forget { lease, folder }).await
-    }
-
-    /// An administrator's word on the mail that an audit held: announced as received, or (`false`) only
-    /// kept. Nothing happens while the audit is under way.
-    pub async fn folder_let_go(&self, folder: FolderId, announce: bool) -> Result<(), StoreError> {
-        while self
-            .write(LetGo {
-                folder,
-                announce,
-                said: true,
-            })
-            .await?
-        {}
-        Ok(())
     }
 
     /// Asks for all mail of the account's folders that arrived since then; what is known stays as it is, so
@@ -557,84 +425,5 @@ impl Store {
         since: Timestamp,
     ) -> Result<u64, StoreError> {
         self.write(Ask { account, since }).await
-    }
-
-    /// The UIDs in `low..high` that are stored or put aside, ascending, each once.
-    pub async fn folder_uids(
-        &self,
-        folder: FolderId,
-        cursor: Cursor,
-        low: u64,
-        high: u64,
-    ) -> Result<Vec<u32>, StoreError> {
-        let mut reader = self.read("listing a folder's messages").await?;
-        let mut found = Vec::new();
-        for statement in [
-            "SELECT uid FROM mail_instances WHERE folder_id = ? AND uidvalidity = ? AND generation = ? AND uid >= ? AND uid < ?",
-            "SELECT uid FROM mail_problems WHERE folder_id = ? AND uidvalidity = ? AND generation = ? AND uid >= ? AND uid < ?",
-        ] {
-            let query = sqlx::query(statement)
-                .bind(folder.get())
-                .bind(i64::from(cursor.validity.get()))
-                .bind(cursor.generation.0)
-                .bind(signed(low))
-                .bind(signed(high));
-            for row in reader.all(query).await? {
-                found.extend(u32::try_from(row.col::<i64>("uid")?));
-            }
-        }
-        found.sort_unstable();
-        found.dedup();
-        Ok(found)
-    }
-
-    /// The newest messages of a folder, by UID, at most `limit`.
-    pub async fn folder_newest(
-        &self,
-        folder: FolderId,
-        cursor: Cursor,
-        limit: u32,
-    ) -> Result<Vec<KnownRow>, StoreError> {
-        let mut reader = self.read("listing a folder's newest messages").await?;
-        let query = sqlx::query(
-            "SELECT m.id AS id, i.uid AS uid, m.internal_date AS internal_date, m.size AS size, m.message_key AS message_key FROM mail_instances i JOIN mail_messages m ON m.id = i.message_id WHERE i.folder_id = ? AND i.uidvalidity = ? AND i.generation = ? ORDER BY i.uid DESC LIMIT ?",
-        );
-        let query = query
-            .bind(folder.get())
-            .bind(i64::from(cursor.validity.get()))
-            .bind(cursor.generation.0)
-            .bind(i64::from(limit));
-        reader.all(query).await?.iter().map(known).collect()
-    }
-
-    /// Messages of an account with one of these Message-ID keys that have no UID in the folder as it is
-    /// numbered now; at most a few hundred keys.
-    pub async fn messages_unplaced(
-        &self,
-        account: AccountId,
-        folder: FolderId,
-        cursor: Cursor,
-        keys: &[String],
-    ) -> Result<Vec<KnownRow>, StoreError> {
-        const PLACES: usize = 20;
-        let mut reader = self.read("pairing messages").await?;
-        let mut found = Vec::new();
-        for some in keys.chunks(PLACES) {
-            let mut query = sqlx::query(
-                "SELECT m.id AS id, 0 AS uid, m.internal_date AS internal_date, m.size AS size, m.message_key AS message_key FROM mail_messages m WHERE m.account_id = ? AND m.message_key IN (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) AND NOT EXISTS (SELECT 1 FROM mail_instances i WHERE i.message_id = m.id AND i.folder_id = ? AND i.uidvalidity = ? AND i.generation = ?) LIMIT 1000",
-            )
-            .bind(account.get());
-            for place in 0..PLACES {
-                query = query.bind(some.get(place).map_or("", String::as_str));
-            }
-            let query = query
-                .bind(folder.get())
-                .bind(i64::from(cursor.validity.get()))
-                .bind(cursor.generation.0);
-            for row in &reader.all(query).await? {
-                found.push(known(row)?);
-            }
-        }
-        Ok(found)
     }
 }
