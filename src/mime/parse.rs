@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use mailparse::{MailHeader, MailHeaderMap};
 
-use super::{parse_address as address, parse_part as part, parse_text as text};
+use super::{meaning, parse_address as address, parse_part as part, parse_text as text};
 use crate::model::{Mailbox, ParsedMail, Timestamp};
 
 /// Octets of a header block that are looked at.
@@ -34,6 +34,7 @@ pub fn parse(raw: &[u8]) -> Result<ParsedMail, ParseError> {
             let mut parsed = headers(&mail.headers);
             part::read(&mail, &mut parsed);
             parsed.truncated |= cut;
+            parsed.meaning = meaning::read(raw);
             Ok(parsed)
         }
         // Nested too deep, or a part with broken headers: show at least who wrote about what.
@@ -42,6 +43,7 @@ pub fn parse(raw: &[u8]) -> Result<ParsedMail, ParseError> {
                 .map_err(|error| ParseError(text::line(&error.to_string(), 200).0))?;
             let mut parsed = headers(&fields);
             parsed.truncated = true;
+            parsed.meaning = meaning::read(raw);
             Ok(parsed)
         }
     }

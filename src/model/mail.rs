@@ -1,6 +1,6 @@
 //! Incoming mail: the exact bytes, and what was read from them.
 
-use super::Timestamp;
+use super::{Meaning, Timestamp};
 
 /// Where the exact bytes of a mail are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,4 +66,7 @@ pub struct ParsedMail {
     pub attachments: Vec<Attachment>,
     /// Something was cut at a limit; the raw mail is complete.
     pub truncated: bool,
+    /// Who or what wrote it, where that was not a person, and what else its headers say of its way; `None`:
+    /// nothing. What is read back from the store has none.
+    pub meaning: Option<Box<Meaning>>,
 }

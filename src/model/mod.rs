@@ -16,6 +16,7 @@ mod folders;
 mod id;
 mod lease;
 mod mail;
+mod meaning;
 mod outgoing;
 mod provider;
 mod proxy;
@@ -40,6 +41,10 @@ pub use id::{
 };
 pub use lease::{Lease, NodeId};
 pub use mail::{Attachment, Mailbox, ParsedMail, RawMail};
+pub use meaning::{
+    MailKind, Meaning, MeaningRules, Report, ReportAction, ReportedRecipient, is_answer_subject,
+    plain_subject,
+};
 pub use outgoing::{RecipientKind, RecipientState};
 pub use provider::{
     Access, ClientCertificate, Cloud, CloudProvider, CloudService, CredentialKind, Grant,

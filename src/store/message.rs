@@ -129,6 +129,7 @@ fn message(row: &AnyRow, bodies: Bodies) -> Result<MessageRow, StoreError> {
             html: body("body_html")?,
             attachments: Vec::new(),
             truncated: row.flag("truncated")?,
+            meaning: None,
         },
         internal_date: row.time("internal_date")?,
         size: unsigned(row.col("size")?),

@@ -177,10 +177,14 @@ CREATE TABLE IF NOT EXISTS mail_interactions (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     account_id BIGINT NOT NULL,
     subject VARCHAR(1000) NOT NULL,
+    subject_key VARCHAR(16), -- begin of the SHA-256 of the subject as it is compared
+    opened_by VARCHAR(32), -- the token of our message that began it
     created_at BIGINT NOT NULL,
     updated_at BIGINT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS mail_interactions_account_id_updated_at ON mail_interactions (account_id, updated_at);
+CREATE INDEX IF NOT EXISTS mail_interactions_account_id_subject_key ON mail_interactions (account_id, subject_key);
+CREATE INDEX IF NOT EXISTS mail_interactions_account_id_opened_by ON mail_interactions (account_id, opened_by);
 -- Mail as a thing: whatever appears twice with the same bytes and date is one row.
 CREATE TABLE IF NOT EXISTS mail_messages (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -214,6 +218,39 @@ CREATE TABLE IF NOT EXISTS mail_messages (
 );
 CREATE INDEX IF NOT EXISTS mail_messages_account_id_message_key ON mail_messages (account_id, message_key);
 CREATE INDEX IF NOT EXISTS mail_messages_interaction_id ON mail_messages (interaction_id);
+-- What a message is beside a person's ordinary mail; most messages have no row here.
+CREATE TABLE IF NOT EXISTS mail_meanings (
+    message_id BIGINT NOT NULL PRIMARY KEY,
+    account_id BIGINT NOT NULL,
+    kind VARCHAR(20) NOT NULL,
+    reason VARCHAR(200) NOT NULL,
+    sender_key VARCHAR(64) NOT NULL, -- SHA-256 of the sender's address in lower case
+    arrived_at BIGINT NOT NULL, -- the server's date of arrival
+    held VARCHAR(300), -- why nobody was told of it
+    waiting BIGINT NOT NULL, -- 0 or 1: held, and not released
+    released_at BIGINT,
+    bounce_of BIGINT, -- the outgoing message that it reports on
+    related_interaction_id BIGINT -- a conversation that it names without having taken part in it
+);
+CREATE INDEX IF NOT EXISTS mail_meanings_account_id_sender_key ON mail_meanings (account_id, sender_key, arrived_at);
+CREATE INDEX IF NOT EXISTS mail_meanings_account_id_waiting ON mail_meanings (account_id, waiting);
+CREATE INDEX IF NOT EXISTS mail_meanings_bounce_of ON mail_meanings (bounce_of);
+-- What reports said of the recipients of our messages.
+CREATE TABLE IF NOT EXISTS mail_reports (
+    message_id BIGINT NOT NULL,
+    place BIGINT NOT NULL,
+    account_id BIGINT NOT NULL,
+    outbox_id BIGINT NOT NULL,
+    recipient_id BIGINT, -- NULL: it names somebody whom the message was not sent to
+    address VARCHAR(320) NOT NULL,
+    action VARCHAR(20) NOT NULL,
+    status VARCHAR(20) NOT NULL,
+    diagnostic TEXT NOT NULL,
+    applied BIGINT NOT NULL, -- 0 or 1: it changed the recipient's copy
+    created_at BIGINT NOT NULL,
+    PRIMARY KEY (message_id, place)
+);
+CREATE INDEX IF NOT EXISTS mail_reports_outbox_id ON mail_reports (outbox_id);
 -- One appearance of a message at a UID.
 CREATE TABLE IF NOT EXISTS mail_instances (
     folder_id BIGINT NOT NULL,
@@ -258,6 +295,8 @@ CREATE TABLE IF NOT EXISTS mail_outbox (
     request_hash VARCHAR(64) NOT NULL,
     message_key VARCHAR(64) NOT NULL, -- SHA-256 of Message-ID
     message_id VARCHAR(1000) NOT NULL,
+    provider_key VARCHAR(64), -- SHA-256 of provider_id
+    provider_id VARCHAR(1000), -- the Message-ID that a provider put in the place of ours
     subject VARCHAR(1000) NOT NULL,
     envelope_from VARCHAR(254) NOT NULL,
     size BIGINT NOT NULL,
@@ -270,6 +309,8 @@ CREATE TABLE IF NOT EXISTS mail_outbox (
     UNIQUE (account_id, idempotency_key)
 );
 CREATE INDEX IF NOT EXISTS mail_outbox_account_id_message_key ON mail_outbox (account_id, message_key);
+CREATE INDEX IF NOT EXISTS mail_outbox_account_id_provider_key ON mail_outbox (account_id, provider_key);
+CREATE INDEX IF NOT EXISTS mail_outbox_interaction_id ON mail_outbox (interaction_id);
 -- Each recipient's copy.
 CREATE TABLE IF NOT EXISTS mail_recipients (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
