@@ -28,7 +28,11 @@ pub(super) async fn message(command: Message, work: &mut Work<'_, '_>) -> Result
     match command {
         Message::List { account, page } => {
             let query = of_account(page.query(), account, work).await?;
-            let answer = work.client.get(MESSAGES, &query).await?;
+            let mut answer = work.client.get(MESSAGES, &query).await?;
+            if !work.json {
+                let rows = answer.get_mut("rows").and_then(Value::as_array_mut);
+                rows.into_iter().flatten().for_each(kind_shown);
+            }
             work.table(
                 &answer,
                 &[
@@ -38,10 +42,16 @@ pub(super) async fn message(command: Message, work: &mut Work<'_, '_>) -> Result
                         "RECEIVED",
                         &["/receivedAt", "/internalDate", "/date", "/createdAt"],
                     ),
+                    ("KIND", &["/kindShown", "/kind"]),
                     ("FROM", &["/from"]),
                     ("SUBJECT", &["/subject"]),
                 ],
             )
+        }
+        Message::Release { id } => {
+            let path = format!("{MESSAGES}/{id}/release");
+            let answer = work.client.post(&path, json!({})).await?;
+            work.done(&answer, &format!("Message {id} was let through."))
         }
         Message::Show { id } => {
             let mut answer = work.client.get(&format!("{MESSAGES}/{id}"), &[]).await?;
@@ -62,6 +72,11 @@ pub(super) async fn message(command: Message, work: &mut Work<'_, '_>) -> Result
                     "cc",
                     "sentAt",
                     "receivedAt",
+                    "kind",
+                    "kindReason",
+                    "held",
+                    "bounceOf",
+                    "relatedInteractionId",
                 ],
             )?;
             if let Some(text) = text {
@@ -201,9 +216,25 @@ pub(super) async fn outbox(command: Outbox, work: &mut Work<'_, '_>) -> Result<(
                     "createdAt",
                     "recipients",
                     "attempts",
+                    "reports",
                 ],
             )
         }
+    }
+}
+
+/// Adds what a row shows of its kind: nothing for a person's mail, and whether it is held.
+fn kind_shown(row: &mut Value) {
+    let held = row.get("held").is_some_and(Value::is_string)
+        && row.get("released").and_then(Value::as_bool) != Some(true);
+    let kind = first(row, &["/kind"]);
+    let shown = match (kind.as_str(), held) {
+        ("human", false) => String::new(),
+        (_, false) => kind,
+        (_, true) => format!("{kind}, held"),
+    };
+    if let Some(object) = row.as_object_mut() {
+        object.insert("kindShown".to_owned(), json!(shown));
     }
 }
 

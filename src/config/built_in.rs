@@ -126,6 +126,7 @@ pub(super) fn built_in(place: &Place, data_dir: &Path, host_name: &str) -> Confi
         contact_notice_after: Duration::from_secs(15 * MINUTE),
         contact_warn_after: Duration::from_secs(60 * MINUTE),
         drain: Duration::from_secs(25),
+        meaning: crate::model::MeaningRules::default(),
         max_message_size: 200 << 20,
     }
 }

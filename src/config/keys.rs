@@ -370,6 +370,62 @@ pub(super) const KEYS: &[Key] = &[
         |config| show_duration(config.drain)
     ),
     key!(
+        "XC_EMAIL_LOOP_WINDOW",
+        [
+            "Two programs that answer each other are stopped: mail of one sender in one conversation is counted for so long, and",
+            "what exceeds the next two numbers is held: stored and shown, but no automation is told until a person releases it."
+        ],
+        "1m to 1d",
+        |config, text| {
+            parse::duration(text, MINUTE, DAY).map(|time| config.meaning.loop_window = time)
+        },
+        |config| show_duration(config.meaning.loop_window)
+    ),
+    key!(
+        "XC_EMAIL_LOOP_AUTOMATIC",
+        [
+            "So many answers of a program (absence notes, acknowledgements) are let through within that time."
+        ],
+        "0 to 1000; 0: any number",
+        |config, text| {
+            parse::number(text, 0, 1000).map(|count| config.meaning.loop_automatic = count)
+        },
+        |config| config.meaning.loop_automatic.to_string()
+    ),
+    key!(
+        "XC_EMAIL_LOOP_REPEATED",
+        ["And so many mails with the same subject, whoever wrote them."],
+        "0 to 1000; 0: any number",
+        |config, text| {
+            parse::number(text, 0, 1000).map(|count| config.meaning.loop_repeated = count)
+        },
+        |config| config.meaning.loop_repeated.to_string()
+    ),
+    key!(
+        "XC_EMAIL_STORM_PER_MINUTE",
+        [
+            "So many automatic mails of one sender are let through in a minute; the ones above are held."
+        ],
+        "0 to 100000; 0: any number",
+        |config, text| {
+            parse::number(text, 0, 100_000).map(|count| config.meaning.storm_per_minute = count)
+        },
+        |config| config.meaning.storm_per_minute.to_string()
+    ),
+    key!(
+        "XC_EMAIL_SUBJECT_WINDOW",
+        [
+            "An answer whose mail program names nothing that it answers finds its conversation by subject and sender, if",
+            "anything came in it for so long; 0s: never."
+        ],
+        "0s to 365d",
+        |config, text| {
+            parse::duration(text, Duration::ZERO, 365 * DAY)
+                .map(|time| config.meaning.subject_window = time)
+        },
+        |config| show_duration(config.meaning.subject_window)
+    ),
+    key!(
         "XC_EMAIL_MAX_MESSAGE_SIZE",
         [
             "Larger incoming mail is set aside: headers and a reason here, the mail still on the server."

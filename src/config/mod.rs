@@ -115,4 +115,6 @@ pub struct Config {
     pub drain: Duration,
     /// `XC_EMAIL_MAX_MESSAGE_SIZE` in bytes, 1 MiB..=2 GiB.
     pub max_message_size: u64,
+    /// When mail is held, and how conversations are found.
+    pub meaning: crate::model::MeaningRules,
 }

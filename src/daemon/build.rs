@@ -55,6 +55,7 @@ impl Daemon {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let data_dir = DataDir::open(&config.data_dir)?;
         let (store, writer) = Store::open(&config.store()).await?;
+        store.set_meaning_rules(config.meaning);
         let blobs = Blobs::open(&config.blob())?;
         let net = Net::new(&config.net())?;
         let transcripts = Transcripts::new(Arc::clone(&clock), Bounds::default());

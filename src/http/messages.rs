@@ -46,6 +46,16 @@ struct ShownMessage {
     attachments: Vec<ShownAttachment>,
     truncated: bool,
     parse_error: Option<String>,
+    /// Who or what wrote it, and which sign said so.
+    kind: &'static str,
+    kind_reason: String,
+    /// Why no automation was told of it; `released` where a person let it through.
+    held: Option<String>,
+    released: bool,
+    /// The outgoing message that it reports on.
+    bounce_of: Option<i64>,
+    /// A conversation that it names, though its sender took no part in it.
+    related_interaction_id: Option<i64>,
     created_at: String,
     updated_at: String,
 }
@@ -91,6 +101,12 @@ impl From<MessageRow> for ShownMessage {
             attachments: parsed.attachments.into_iter().map(Into::into).collect(),
             truncated: parsed.truncated,
             parse_error: row.parse_error,
+            kind: row.meaning.kind.as_str(),
+            kind_reason: row.meaning.reason,
+            released: row.meaning.held.is_some() && !row.meaning.waiting,
+            held: row.meaning.held,
+            bounce_of: row.meaning.bounce_of.map(|id| id.get()),
+            related_interaction_id: row.meaning.related.map(|id| id.get()),
             created_at: row.created_at.rfc3339(),
             updated_at: row.updated_at.rfc3339(),
         }
@@ -143,6 +159,24 @@ pub(super) async fn show(
     State(desk): State<Desk>,
     RowId(id): RowId<MessageId>,
 ) -> Result<Json<impl Serialize>, ApiError> {
+    let row = desk.store.message_get(id).await?.ok_or(MISSING)?;
+    Ok(Json(ShownMessage::from(row)))
+}
+
+/// `POST …/release`: the events of a held message are sent after all. Once; again it changes nothing.
+pub(super) async fn release(
+    State(desk): State<Desk>,
+    RowId(id): RowId<MessageId>,
+) -> Result<Json<impl Serialize>, ApiError> {
+    let row = desk.store.message_get(id).await?.ok_or(MISSING)?;
+    if row.meaning.held.is_none() {
+        return Err(ApiError::Conflict {
+            code: "not_held",
+            detail: "The message is not held.".into(),
+            next: "Nothing: its events were sent when it came.",
+        });
+    }
+    desk.store.message_release(id, desk.clock.now()).await?;
     let row = desk.store.message_get(id).await?.ok_or(MISSING)?;
     Ok(Json(ShownMessage::from(row)))
 }

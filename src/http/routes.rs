@@ -95,6 +95,7 @@ pub(super) fn table() -> Vec<Route> {
         Local GET "/api/mail/messages" => messages::list;
         Local GET "/api/mail/messages/{id}" => messages::show;
         Local GET "/api/mail/messages/{id}/raw" => messages::raw;
+        Local POST "/api/mail/messages/{id}/release" => messages::release;
         Local GET "/api/mail/interactions" => messages::interactions;
         Local GET "/api/mail/problems" => messages::problems;
         Local GET "/api/mail/outbox" => outbox::list;

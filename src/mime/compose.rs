@@ -117,7 +117,7 @@ pub struct Frozen {
 }
 
 /// An id for a new message of this author: unique, and of the author's own domain.
-pub fn new_message_id(unique: Uuid, from: &EmailAddress) -> String {
+pub fn new_message_id(unique: impl std::fmt::Display, from: &EmailAddress) -> String {
     let domain = from.domain();
     let domain = if domain.is_ascii() {
         domain.to_ascii_lowercase()
@@ -168,6 +168,8 @@ fn headers(draft: &Draft) -> Result<MessageBuilder, ComposeError> {
         .from(author)
         .subject(draft.subject.replace('\t', " "))
         .message_id(Some(format!("<{}>", draft.message_id)));
+    // Providers replace Message-ID; reports on the message, and copies of it, still have this one.
+    builder = raw_header(builder, "X-ME-Id", format!("<{}>", draft.message_id));
     builder = people(builder, "To", "to", &draft.to)?;
     builder = people(builder, "Cc", "cc", &draft.cc)?;
     builder = people(builder, "Reply-To", "replyTo", &draft.reply_to)?;

@@ -21,6 +21,14 @@ pub enum EventKind {
     MessageExpired,
     /// Nobody knows whether the server took the copy; evidence or a person decides.
     MessageInDoubt,
+    /// A report says that a recipient's copy was not delivered after all.
+    MessageBounced,
+    /// A recipient called a message of ours spam.
+    MessageComplained,
+    /// A new message reports on a message of ours; it is no customer's mail.
+    MessageReport,
+    /// A new message is held, because programs seem to answer each other; it is received when it is released.
+    MessageHeld,
     /// A lane of an account changed its state.
     AccountState,
     /// Somebody signed a cloud provider in.
@@ -48,7 +56,7 @@ pub enum EventKind {
 }
 
 impl EventKind {
-    const ALL: [Self; 19] = [
+    const ALL: [Self; 23] = [
         Self::MessageReceived,
         Self::MessagePutAside,
         Self::MessageSent,
@@ -56,6 +64,10 @@ impl EventKind {
         Self::MessageFailed,
         Self::MessageExpired,
         Self::MessageInDoubt,
+        Self::MessageBounced,
+        Self::MessageComplained,
+        Self::MessageReport,
+        Self::MessageHeld,
         Self::AccountState,
         Self::GrantSignedIn,
         Self::GrantNeedsSignIn,
@@ -80,6 +92,10 @@ impl EventKind {
             Self::MessageFailed => "message.failed",
             Self::MessageExpired => "message.expired",
             Self::MessageInDoubt => "message.inDoubt",
+            Self::MessageBounced => "message.bounced",
+            Self::MessageComplained => "message.complained",
+            Self::MessageReport => "message.report",
+            Self::MessageHeld => "message.held",
             Self::AccountState => "account.state",
             Self::GrantSignedIn => "grant.signedIn",
             Self::GrantNeedsSignIn => "grant.needsSignIn",

@@ -52,10 +52,12 @@ pub enum RecipientState {
     Held,
     /// Called off by a person.
     Cancelled,
+    /// The server took it, and a report that matches it says that it was not delivered after all.
+    Bounced,
 }
 
 impl RecipientState {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Queued,
         Self::Claimed,
         Self::DotPending,
@@ -66,6 +68,7 @@ impl RecipientState {
         Self::InDoubt,
         Self::Held,
         Self::Cancelled,
+        Self::Bounced,
     ];
 
     /// The stored and shown word.
@@ -81,6 +84,7 @@ impl RecipientState {
             Self::InDoubt => "in_doubt",
             Self::Held => "held",
             Self::Cancelled => "cancelled",
+            Self::Bounced => "bounced",
         }
     }
 
@@ -89,11 +93,11 @@ impl RecipientState {
         Self::ALL.into_iter().find(|state| state.as_str() == text)
     }
 
-    /// No later step changes it by itself.
+    /// No later step changes it by itself; only a report changes `Sent` into `Bounced`.
     pub fn is_final(self) -> bool {
         matches!(
             self,
-            Self::Sent | Self::Failed | Self::Expired | Self::Cancelled
+            Self::Sent | Self::Failed | Self::Expired | Self::Cancelled | Self::Bounced
         )
     }
 }

@@ -13,7 +13,7 @@ use super::{
     text::{cut, raw_columns},
     tx::{Step, Tx},
 };
-use crate::model::{Cursor, EventKind, FolderId, Lease, ListId, NewEvent, Timestamp};
+use crate::model::{Cursor, EventKind, FolderId, Lease, ListId, MeaningRules, NewEvent, Timestamp};
 
 struct Ingest {
     lease: Lease,
@@ -24,6 +24,7 @@ struct Ingest {
     asides: Vec<Aside>,
     list: ListId,
     audit: Option<AuditBatch>,
+    rules: MeaningRules,
     weight: usize,
     now: Timestamp,
 }
@@ -70,6 +71,7 @@ impl Step for Ingest {
                 .audit
                 .as_ref()
                 .map_or(&[][..], |audit| audit.paired.as_slice()),
+            rules: self.rules,
             now: self.now,
         };
         let mut done = set.store(tx, &self.messages).await?;
@@ -178,7 +180,7 @@ impl Store {
             lowest = uid.saturating_add(1);
             match item {
                 IngestItem::Message(message) => {
-                    let ready = Ready::new(*message);
+                    let ready = Ready::new(*message, &self.inner.keys, lease.account);
                     weight = weight.saturating_add(ready.weight());
                     messages.push(ready);
                 }
@@ -198,6 +200,7 @@ impl Store {
             asides,
             list: batch.list,
             audit: batch.audit,
+            rules: self.meaning_rules(),
             weight,
             now,
         };

@@ -9,7 +9,10 @@ use super::{
     text::{Columns, cut},
     tx::Tx,
 };
-use crate::model::{EmailAddress, ListId, Timestamp};
+use crate::{
+    mime::{is_nobody, is_server},
+    model::{EmailAddress, ListId, MailKind, Mailbox, ParsedMail, Timestamp},
+};
 
 const FIND: Many = Many {
     head: "SELECT id, email_key, name FROM cm_contacts WHERE list_id = ? AND email_key IN (",
@@ -29,6 +32,33 @@ struct Person {
     name: String,
 }
 
+/// Who is to be remembered as the author of a mail: where From is nobody's address, a list's or speaks for
+/// somebody ("Anna via Shop"), the one address that answers go to. Mail servers are nobody, and reports on
+/// our own mail are written by programs.
+fn author(mail: &ParsedMail) -> Option<&Mailbox> {
+    let kind = mail
+        .meaning
+        .as_ref()
+        .map_or(MailKind::Human, |meaning| meaning.kind);
+    if kind.is_report() || is_server(&mail.from.address) {
+        return None;
+    }
+    let name = mail.from.name.to_lowercase();
+    let speaks_for = ["via", "über", "per"]
+        .iter()
+        .any(|word| name.split(' ').any(|one| one == *word));
+    let list = kind == MailKind::List;
+    if (is_nobody(&mail.from.address) || speaks_for || list)
+        && let [answers] = mail.reply_to.as_slice()
+        && !is_nobody(&answers.address)
+        // A list that has answers go to itself names no person.
+        && !mail.to.iter().chain(&mail.cc).any(|one| one.address.eq_ignore_ascii_case(&answers.address))
+    {
+        return Some(answers);
+    }
+    Some(&mail.from)
+}
+
 /// The contact of each mail's sender, in the order of `mails`; `None` where the address is none. A name is
 /// learned, never forgotten.
 pub(super) async fn contacts(
@@ -40,8 +70,9 @@ pub(super) async fn contacts(
     let mut people: BTreeMap<String, Person> = BTreeMap::new();
     let mut keys = Vec::with_capacity(mails.len());
     for mail in mails {
-        let sender = &mail.mail.from;
-        let Ok(address) = EmailAddress::parse(&sender.address) else {
+        let author = author(&mail.mail);
+        let address = author.and_then(|one| EmailAddress::parse(&one.address).ok());
+        let (Some(sender), Some(address)) = (author, address) else {
             keys.push(None);
             continue;
         };

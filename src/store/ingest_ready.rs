@@ -2,9 +2,11 @@
 
 use super::{
     ingest_batch::NewMessage,
+    seal::Keys,
     text::{cut, cut_octets, hex, json_list, key_of, signed},
+    thread_token::Token,
 };
-use crate::model::{ParsedMail, RawMail};
+use crate::model::{AccountId, MailKind, ParsedMail, RawMail, is_answer_subject, plain_subject};
 
 /// Octets of each body kept in the row; the raw mail is complete.
 const BODY: usize = 1 << 20;
@@ -14,6 +16,8 @@ const LIST: usize = 64 << 10;
 const ATTACHMENTS: usize = 200;
 /// How many of a mail's references are looked for, the newest first.
 const REFERENCES: usize = 8;
+/// Digits of a subject's key.
+const SUBJECT_KEY: usize = 16;
 
 /// A message ready for its columns: everything that takes thought happens before the writer.
 pub(super) struct Ready {
@@ -31,10 +35,18 @@ pub(super) struct Ready {
     pub(super) reply_to: String,
     pub(super) to_list: String,
     pub(super) cc_list: String,
+    /// The sender's address in lower case.
+    pub(super) sender: String,
+    pub(super) sender_key: String,
+    pub(super) subject_key: String,
+    /// The first of its references that carries a token of ours.
+    pub(super) token: Option<Token>,
+    /// Keys of the ids that a report may name our message by.
+    pub(super) report_keys: Vec<String>,
 }
 
 impl Ready {
-    pub(super) fn new(message: NewMessage) -> Self {
+    pub(super) fn new(message: NewMessage, keys: &Keys, account: AccountId) -> Self {
         let (mut mail, parse_error) = match message.parsed {
             Ok(mail) => (mail, None),
             Err(why) => (ParsedMail::default(), Some(cut(&why, 2_000))),
@@ -59,7 +71,24 @@ impl Ready {
                 reference_keys.push(key);
             }
         }
+        let sender = mail.from.address.trim().to_lowercase();
+        let mut subject_key = key_of(&plain_subject(&mail.subject));
+        subject_key.truncate(SUBJECT_KEY);
+        let ids = mail.in_reply_to.iter().chain(mail.references.iter().rev());
+        let token = ids.filter_map(|id| keys.thread_of(account, id)).next();
+        let report = mail
+            .meaning
+            .as_ref()
+            .and_then(|meaning| meaning.report.as_ref());
+        let report_keys = report.map_or_else(Vec::new, |report| {
+            report.ids.iter().map(|id| key_of(id)).collect()
+        });
         Self {
+            sender_key: key_of(&sender),
+            sender,
+            subject_key,
+            token,
+            report_keys,
             uid: i64::from(message.uid.get()),
             internal_date: message.internal_date.millis(),
             size: signed(message.size),
@@ -75,6 +104,30 @@ impl Ready {
             parse_error,
             mail,
         }
+    }
+
+    /// Who or what wrote it.
+    pub(super) fn kind(&self) -> MailKind {
+        self.mail
+            .meaning
+            .as_ref()
+            .map_or(MailKind::Human, |meaning| meaning.kind)
+    }
+
+    /// Which sign said so.
+    pub(super) fn reason(&self) -> &str {
+        self.mail
+            .meaning
+            .as_ref()
+            .map_or("", |meaning| meaning.reason.as_str())
+    }
+
+    /// An answer by its subject, from a person whose mail program names nothing that it answers.
+    pub(super) fn is_bare_answer(&self) -> bool {
+        self.reference_keys.is_empty()
+            && self.kind() == MailKind::Human
+            && is_answer_subject(&self.mail.subject)
+            && !plain_subject(&self.mail.subject).is_empty()
     }
 
     pub(super) fn weight(&self) -> usize {

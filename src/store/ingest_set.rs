@@ -2,20 +2,22 @@
 
 use std::collections::HashMap;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     StoreError, dialect,
     ingest_batch::Ingested,
     ingest_people,
     ingest_ready::Ready,
-    ingest_threads,
+    ingest_threads::{self, Placed},
     many::Many,
+    reports,
     text::{Columns, cut, raw_columns, signed},
     tx::Tx,
 };
 use crate::model::{
-    AccountId, Attachment, Cursor, EventKind, FolderId, ListId, MessageId, Timestamp, Uid,
+    AccountId, Attachment, Cursor, EventKind, FolderId, ListId, MeaningRules, MessageId, Timestamp,
+    Uid,
 };
 
 const KNOWN: Many = Many {
@@ -44,6 +46,7 @@ pub(super) struct Set<'a> {
     pub(super) renumbered: bool,
     /// Appearances that are known beforehand.
     pub(super) paired: &'a [(Uid, MessageId)],
+    pub(super) rules: MeaningRules,
     pub(super) now: Timestamp,
 }
 
@@ -51,7 +54,36 @@ pub(super) struct Set<'a> {
 struct New<'a> {
     mail: &'a Ready,
     contact: Option<i64>,
-    interaction: i64,
+    placed: Placed,
+}
+
+impl New<'_> {
+    /// What readers are told: a report on mail of ours is no customer's mail, and held mail is none yet.
+    fn event(&self) -> EventKind {
+        if self.placed.held.is_some() {
+            EventKind::MessageHeld
+        } else if self.placed.about.is_some() {
+            EventKind::MessageReport
+        } else {
+            EventKind::MessageReceived
+        }
+    }
+
+    fn add_meaning(&self, payload: &mut Value) {
+        let Some(payload) = payload.as_object_mut() else {
+            return;
+        };
+        payload.insert("kind".to_owned(), json!(self.mail.kind().as_str()));
+        if let Some(why) = &self.placed.held {
+            payload.insert("held".to_owned(), json!(why));
+        }
+        if let Some(outbox) = self.placed.about {
+            payload.insert("bounceOf".to_owned(), json!(outbox));
+        }
+        if let Some(related) = self.placed.related {
+            payload.insert("relatedInteractionId".to_owned(), json!(related));
+        }
+    }
 }
 
 impl Set<'_> {
@@ -169,15 +201,16 @@ impl Set<'_> {
         mails: Vec<&Ready>,
     ) -> Result<HashMap<(String, i64), i64>, StoreError> {
         let contacts = ingest_people::contacts(tx, self.list, &mails, self.now).await?;
-        let interactions = ingest_threads::interactions(tx, self.account, &mails, self.now).await?;
+        let interactions =
+            ingest_threads::interactions(tx, self.account, &mails, self.rules, self.now).await?;
         let new: Vec<New<'_>> = mails
             .into_iter()
             .zip(contacts)
             .zip(interactions)
-            .map(|((mail, contact), interaction)| New {
+            .map(|((mail, contact), placed)| New {
                 mail,
                 contact,
-                interaction,
+                placed,
             })
             .collect();
         let now = self.now.millis();
@@ -192,7 +225,7 @@ impl Set<'_> {
                     let (raw, raw_object) = raw_columns(Some(&ready.raw));
                     query
                         .bind(self.account.get())
-                        .bind(one.interaction)
+                        .bind(one.placed.interaction)
                         .bind(one.contact)
                         .bind(ready.sha256.as_str())
                         .bind(ready.internal_date)
@@ -234,6 +267,11 @@ impl Set<'_> {
             made.push((*id, one));
         }
         self.attach(tx, &made).await?;
+        let special: Vec<_> = made
+            .iter()
+            .map(|(id, one)| (*id, one.mail, &one.placed))
+            .collect();
+        reports::record(tx, self.account, &special, self.now).await?;
         self.announce(tx, &made).await?;
         Ok(ids)
     }
@@ -264,26 +302,27 @@ impl Set<'_> {
 
     async fn announce(&self, tx: &mut Tx, made: &[(i64, &New<'_>)]) -> Result<(), StoreError> {
         let many = dialect::events_insert(tx.engine);
-        let kind = EventKind::MessageReceived.as_str();
         tx.run_many(
             many,
             made,
             |query| query,
             |query, (id, one)| {
                 let mail = &one.mail.mail;
-                let payload = json!({
+                let kind = one.event();
+                let mut payload = json!({
                     "messageId": id,
-                    "interactionId": one.interaction,
+                    "interactionId": one.placed.interaction,
                     "contactId": one.contact,
                     "folderId": self.folder,
                     "from": cut(&mail.from.address, 320),
                     "subject": cut(&mail.subject, 200),
                 });
+                one.add_meaning(&mut payload);
                 query
-                    .bind(kind)
+                    .bind(kind.as_str())
                     .bind(self.account.get())
                     .bind(None::<i64>)
-                    .bind(format!("message.received/{id}"))
+                    .bind(format!("{}/{id}", kind.as_str()))
                     .bind(payload.to_string())
                     .bind(self.now.millis())
             },

@@ -5,11 +5,11 @@ use sqlx::any::AnyRow;
 use super::{
     Page, Rows, Store, StoreError,
     pool::Reader,
-    text::{Columns, json, unsigned},
+    text::{Columns, json, unsigned, word},
 };
 use crate::model::{
-    AccountId, Attachment, ContactId, FolderId, InteractionId, Mailbox, MessageId, ParsedMail,
-    RawMail, Timestamp,
+    AccountId, Attachment, ContactId, FolderId, InteractionId, MailKind, Mailbox, MessageId,
+    OutboxId, ParsedMail, RawMail, Timestamp,
 };
 
 const WHAT: &str = "message";
@@ -27,6 +27,8 @@ pub struct MessageRow {
     pub contact: Option<ContactId>,
     /// What was read from it; in lists without bodies.
     pub parsed: ParsedMail,
+    /// What it is beside its words.
+    pub meaning: MeaningRow,
     /// The server's date of arrival.
     pub internal_date: Timestamp,
     /// Octets of the raw mail.
@@ -37,6 +39,39 @@ pub struct MessageRow {
     pub created_at: Timestamp,
     /// When the row last changed.
     pub updated_at: Timestamp,
+}
+
+/// What a message is beside its words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MeaningRow {
+    /// Who or what wrote it.
+    pub kind: MailKind,
+    /// Which sign said so; empty for a person.
+    pub reason: String,
+    /// Why nobody was told of it.
+    pub held: Option<String>,
+    /// It is held still.
+    pub waiting: bool,
+    /// The outgoing message that it reports on.
+    pub bounce_of: Option<OutboxId>,
+    /// A conversation that it names without having taken part in it.
+    pub related: Option<InteractionId>,
+}
+
+fn meaning(row: &AnyRow, id: i64) -> Result<MeaningRow, StoreError> {
+    let Some(kind) = row.col::<Option<String>>("kind")? else {
+        return Ok(MeaningRow::default());
+    };
+    Ok(MeaningRow {
+        kind: word(WHAT, id, &kind, MailKind::parse)?,
+        reason: row.col::<Option<String>>("reason")?.unwrap_or_default(),
+        held: row.col("held")?,
+        waiting: row.col::<Option<i64>>("waiting")?.unwrap_or(0) != 0,
+        bounce_of: row.col::<Option<i64>>("bounce_of")?.map(OutboxId::new),
+        related: row
+            .col::<Option<i64>>("related_interaction_id")?
+            .map(InteractionId::new),
+    })
 }
 
 /// A UID that was put aside.
@@ -76,9 +111,9 @@ pub struct InteractionRow {
 macro_rules! columns {
     ($bodies:literal, $rest:literal) => {
         concat!(
-            "SELECT id, account_id, interaction_id, contact_id, internal_date, size, message_id, in_reply_to, reference_ids, subject, from_name, from_address, reply_to, to_list, cc_list, sent_at, attachments, truncated, parse_error, created_at, updated_at",
+            "SELECT id, account_id, interaction_id, contact_id, internal_date, size, message_id, in_reply_to, reference_ids, subject, from_name, from_address, reply_to, to_list, cc_list, sent_at, attachments, truncated, parse_error, created_at, updated_at, n.kind, n.reason, n.held, n.waiting, n.bounce_of, n.related_interaction_id",
             $bodies,
-            " FROM mail_messages ",
+            " FROM mail_messages LEFT JOIN (SELECT message_id AS of_message, kind, reason, held, waiting, bounce_of, related_interaction_id FROM mail_meanings) n ON n.of_message = mail_messages.id ",
             $rest
         )
     };
@@ -131,6 +166,7 @@ fn message(row: &AnyRow, bodies: Bodies) -> Result<MessageRow, StoreError> {
             truncated: row.flag("truncated")?,
             meaning: None,
         },
+        meaning: meaning(row, id)?,
         internal_date: row.time("internal_date")?,
         size: unsigned(row.col("size")?),
         parse_error: row.col("parse_error")?,

@@ -23,7 +23,7 @@
 //! - IMAP, SMTP, OAuth, HTTP; when to try again; what an operator should be told.
 //!
 //! # Standards
-//! RFC 9051 §2.3.1.1 (UIDs), RFC 5322 §3.6.4 (threading by Message-ID).
+//! RFC 9051 §2.3.1.1 (UIDs), RFC 5322 §3.6.4 (threading by Message-ID), RFC 2104 (HMAC).
 
 mod about;
 mod account;
@@ -40,8 +40,11 @@ mod event;
 mod folder;
 mod freshness;
 mod grant;
+mod held;
 mod ingest;
 mod ingest_batch;
+mod ingest_judge;
+mod ingest_known;
 mod ingest_people;
 mod ingest_ready;
 mod ingest_set;
@@ -56,6 +59,7 @@ mod oauth_state;
 mod outbox;
 mod pool;
 mod provider;
+mod reports;
 mod seal;
 mod sealed;
 mod sign_in;
@@ -64,6 +68,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod text;
+mod thread_token;
 mod tx;
 mod writer;
 
@@ -78,12 +83,12 @@ pub use freshness::{Contacts, FreshnessRow};
 pub use ingest_batch::{Aside, AsideReason, IngestBatch, IngestItem, Ingested, NewMessage};
 pub use lane::LaneRow;
 pub use lease::LeaseRow;
-pub use message::{InteractionRow, MessageRow, ProblemRow};
+pub use message::{InteractionRow, MeaningRow, MessageRow, ProblemRow};
 pub use node::NodeRow;
 pub use oauth_state::{NewOauthState, OauthState, TakenState};
 pub use outbox::{
     AttemptRow, Claimed, ClaimedCopy, Enqueued, NewOutgoing, OutboxRow, Outcome, RecipientRow,
-    Settled,
+    ReportRow, Settled,
 };
 pub use provider::CloudProviderChange;
 pub use sign_in::{ConfirmedSignIn, SettledSignIn};
@@ -103,7 +108,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use crate::model::Timestamp;
+use crate::model::{MeaningRules, Timestamp};
 use pool::{Connector, Reader, Reads, Statement};
 use text::Columns;
 use tx::{Step, Tx};
@@ -153,6 +158,8 @@ struct Inner {
     budget: Arc<Semaphore>,
     events: watch::Sender<u64>,
     outbox: watch::Sender<u64>,
+    /// When mail is held, and how conversations are found.
+    rules: Mutex<MeaningRules>,
     /// Why the last commit was not taken.
     trouble: Mutex<Option<StoreError>>,
 }
@@ -243,12 +250,27 @@ impl Store {
             budget: Arc::new(Semaphore::new(BUDGET_KIB)),
             events,
             outbox,
+            rules: Mutex::new(MeaningRules::default()),
             trouble: Mutex::new(None),
         };
         let store = Store {
             inner: Arc::new(inner),
         };
         Ok((store, writer))
+    }
+
+    /// From now on mail is held, and conversations are found, by these rules; until then by the default ones.
+    pub fn set_meaning_rules(&self, rules: MeaningRules) {
+        let held = self.inner.rules.lock();
+        *held.unwrap_or_else(PoisonError::into_inner) = rules;
+    }
+
+    fn meaning_rules(&self) -> MeaningRules {
+        *self
+            .inner
+            .rules
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Which engine it is.

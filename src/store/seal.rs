@@ -37,6 +37,8 @@ pub(super) struct Place<'a> {
 pub(super) struct Keys {
     id: String,
     cipher: Arc<XChaCha20Poly1305>,
+    /// Of another use: the tokens of conversations.
+    thread: Arc<[u8; 32]>,
 }
 
 impl Keys {
@@ -49,7 +51,19 @@ impl Keys {
         Self {
             id,
             cipher: Arc::new(XChaCha20Poly1305::new(key.into())),
+            thread: Arc::new(
+                Sha256::new()
+                    .chain_update("motion-email thread tokens")
+                    .chain_update(key)
+                    .finalize()
+                    .into(),
+            ),
         }
+    }
+
+    /// The key of the tokens of conversations.
+    pub(super) fn thread_key(&self) -> &[u8; 32] {
+        &self.thread
     }
 
     /// Which key it is; says nothing about the key itself.

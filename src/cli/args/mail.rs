@@ -24,6 +24,12 @@ pub(in crate::cli) enum Message {
         /// The message's id
         id: i64,
     },
+    /// Let a held message through: automations are told of it after all
+    #[command(after_help = "Example:\n  motion-email message release 7")]
+    Release {
+        /// The message's id
+        id: i64,
+    },
     /// Write a message's bytes exactly as they were received to standard output
     #[command(after_help = "Example:\n  motion-email message raw 7 > mail.eml")]
     Raw {

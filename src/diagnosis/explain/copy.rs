@@ -22,7 +22,9 @@ pub fn explain_copy(
     context: &Context,
 ) -> Option<Diagnosis> {
     let class = match state {
-        RecipientState::Failed | RecipientState::Expired => FailureClass::GiveUp,
+        RecipientState::Failed | RecipientState::Expired | RecipientState::Bounced => {
+            FailureClass::GiveUp
+        }
         RecipientState::Deferred => FailureClass::RetryLater,
         RecipientState::InDoubt => FailureClass::OperatorMustAct,
         RecipientState::Queued
@@ -41,6 +43,12 @@ pub fn explain_copy(
             "The connection ended between the end of the mail and the server's answer. It is not sent again by itself, so \
              that nobody gets it twice.",
             "Look into the mailbox's folder of sent mail or ask the recipient; if it is not there, send it again.",
+        ),
+        (RecipientState::Bounced, _) => Words::new(
+            "copy_bounced",
+            "This copy was sent, and came back.",
+            quote(text),
+            "Check the recipient's address, and read the report among the incoming mail; nothing is sent again by itself.",
         ),
         (_, Some(reply)) => refused(reply, class, context),
         (RecipientState::Deferred, None) => Words::new(

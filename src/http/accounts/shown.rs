@@ -270,6 +270,7 @@ fn queue(counts: &[(RecipientState, i64)]) -> Map<String, Value> {
     let settled = [
         (RecipientState::Sent, "sent"),
         (RecipientState::Failed, "failed"),
+        (RecipientState::Bounced, "bounced"),
         (RecipientState::Expired, "expired"),
         (RecipientState::Cancelled, "cancelled"),
     ];

@@ -69,7 +69,9 @@ pub(super) async fn show(
 ) -> Result<Json<impl Serialize>, ApiError> {
     let (row, attempts) = desk.store.outbox_get(id).await?.ok_or(MISSING)?;
     let context = context(&desk, row.account).await?;
-    Ok(Json(ShownOutgoing::new(row, Some(attempts), &context)))
+    let reports = desk.store.outbox_reports(id).await?;
+    let shown = ShownOutgoing::new(row, Some(attempts), &context);
+    Ok(Json(shown.with_reports(reports)))
 }
 
 pub(super) async fn raw(

@@ -66,7 +66,17 @@ pub(in crate::http) async fn send(
     let recipients = mail.recipients();
     let idempotency_key = mail.idempotency_key.clone();
     let send_at = mail.send_at;
-    let draft = draft(mail, &account, answered.as_ref(), now);
+    let interaction = answered.as_ref().map(|message| message.interaction);
+    let token = desk.store.thread_token(account.id, interaction);
+    let mut draft = draft(mail, &account, answered.as_ref(), &token, now);
+    // Where a provider replaces our Message-ID, answers still refer to this one.
+    let marked = |id: &String| desk.store.is_thread_token(account.id, id);
+    if !draft.references.iter().any(marked) {
+        let root = format!("{token}.t");
+        draft
+            .references
+            .insert(0, mime::new_message_id(root, &account.entered.address));
+    }
     let subject = draft.subject.clone();
     let frozen = apart(move || mime::compose(&draft).map_err(not_composed)).await?;
     let size = frozen.raw.len() as u64;
@@ -199,7 +209,13 @@ fn not_composed(error: ComposeError) -> ApiError {
     }
 }
 
-fn draft(mail: Mail, account: &Account, answered: Option<&MessageRow>, now: Timestamp) -> Draft {
+fn draft(
+    mail: Mail,
+    account: &Account,
+    answered: Option<&MessageRow>,
+    token: &str,
+    now: Timestamp,
+) -> Draft {
     let list = |addressees: Vec<Addressee>| {
         addressees
             .into_iter()
@@ -217,7 +233,7 @@ fn draft(mail: Mail, account: &Account, answered: Option<&MessageRow>, now: Time
     });
     let from = &account.entered.address;
     Draft {
-        message_id: mime::new_message_id(uuid::Uuid::new_v4(), from),
+        message_id: mime::new_message_id(token, from),
         date: now,
         from: Person {
             name: account.entered.name.clone(),

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::{
     diagnosis::{Context, Diagnosis, explain_copy},
     model::{OutboxId, RecipientState},
-    store::{AttemptRow, NewOutgoing, OutboxRow, RecipientRow},
+    store::{AttemptRow, NewOutgoing, OutboxRow, RecipientRow, ReportRow},
 };
 
 /// An outgoing message with where each copy stands.
@@ -26,6 +26,9 @@ pub(super) struct ShownOutgoing {
     recipients: Vec<ShownRecipient>,
     #[serde(skip_serializing_if = "Option::is_none")]
     attempts: Option<Vec<ShownAttempt>>,
+    /// What incoming reports said of its recipients.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reports: Option<Vec<ShownReport>>,
     created_at: String,
     expires_at: String,
 }
@@ -95,6 +98,12 @@ struct AcceptedRecipient {
 }
 
 impl ShownOutgoing {
+    /// With what reports said of it; only where one message is shown.
+    pub(super) fn with_reports(mut self, reports: Vec<ReportRow>) -> Self {
+        self.reports = Some(reports.into_iter().map(Into::into).collect());
+        self
+    }
+
     /// `attempts` only where one message is shown; `context` of the account's outbound lane.
     pub(super) fn new(
         row: OutboxRow,
@@ -116,6 +125,7 @@ impl ShownOutgoing {
                 .map(|one| ShownRecipient::new(one, context))
                 .collect(),
             attempts: attempts.map(|list| list.into_iter().map(Into::into).collect()),
+            reports: None,
             created_at: row.created_at.rfc3339(),
             expires_at: row.expires_at.rfc3339(),
         }
@@ -137,6 +147,35 @@ impl ShownRecipient {
             reply_code: row.reply_code,
             reply_text: row.reply_text,
             updated_at: row.updated_at.rfc3339(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ShownReport {
+    #[serde(rename = "MessageId")]
+    message: i64,
+    recipient_id: Option<i64>,
+    address: String,
+    action: String,
+    status: String,
+    diagnostic: String,
+    applied: bool,
+    created_at: String,
+}
+
+impl From<ReportRow> for ShownReport {
+    fn from(row: ReportRow) -> Self {
+        Self {
+            message: row.message.get(),
+            recipient_id: row.recipient.map(|id| id.get()),
+            address: row.address,
+            action: row.action,
+            status: row.status,
+            diagnostic: row.diagnostic,
+            applied: row.applied,
+            created_at: row.created_at.rfc3339(),
         }
     }
 }
@@ -192,9 +231,10 @@ impl From<OutboxRow> for Accepted {
 /// The first of these states that any copy is in: a person's business before the machine's, open
 /// before settled.
 fn worst(states: impl Iterator<Item = RecipientState> + Clone) -> RecipientState {
-    const ORDER: [RecipientState; 9] = [
+    const ORDER: [RecipientState; 10] = [
         RecipientState::InDoubt,
         RecipientState::Failed,
+        RecipientState::Bounced,
         RecipientState::Expired,
         RecipientState::Held,
         RecipientState::DotPending,

@@ -5,10 +5,12 @@ use std::time::Duration;
 use super::super::{
     Store, StoreError,
     text::{Columns, cut, hex, key_of, raw_columns, signed},
+    thread_token::Token,
     tx::{Step, Tx},
 };
 use crate::model::{
     AccountId, EmailAddress, InteractionId, OutboxId, RawMail, RecipientKind, Timestamp,
+    plain_subject,
 };
 
 /// A message to be sent, frozen.
@@ -54,6 +56,8 @@ pub enum Enqueued {
 struct Enqueue {
     new: NewOutgoing,
     key: Option<String>,
+    /// The token by which answers find the conversation that it begins.
+    opens: Option<String>,
     now: Timestamp,
 }
 impl Step for Enqueue {
@@ -96,6 +100,10 @@ impl Step for Enqueue {
         if tx.first(live.bind(account)).await?.is_none() {
             return Err(StoreError::Missing { what: "account" });
         }
+        let interaction = match (new.interaction, &self.opens) {
+            (None, Some(token)) => Some(self.begin(tx, token).await?),
+            (given, _) => given.map(|id| id.get()),
+        };
         let due = new.send_at.map_or(self.now, |at| at.max(self.now));
         let (raw, raw_object) = raw_columns(Some(&new.raw));
         let id = tx
@@ -111,7 +119,7 @@ impl Step for Enqueue {
                 .bind(cut(&new.subject, 1_000))
                 .bind(new.envelope_from.as_str())
                 .bind(signed(new.size))
-                .bind(new.interaction.map(|id| id.get()))
+                .bind(interaction)
                 .bind(new.send_at.map(Timestamp::millis))
                 .bind(due.plus(new.expires_after).millis())
                 .bind(self.now.millis())
@@ -138,6 +146,26 @@ impl Step for Enqueue {
     }
 }
 
+impl Enqueue {
+    /// The conversation that the message begins.
+    async fn begin(&self, tx: &mut Tx, token: &str) -> Result<i64, StoreError> {
+        let mut subject_key = key_of(&plain_subject(&self.new.subject));
+        subject_key.truncate(16);
+        tx.insert(
+            sqlx::query(
+                "INSERT INTO mail_interactions (account_id, subject, subject_key, opened_by, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?)",
+            )
+            .bind(self.new.account.get())
+            .bind(cut(&self.new.subject, 1_000))
+            .bind(subject_key)
+            .bind(token)
+            .bind(self.now.millis())
+            .bind(self.now.millis()),
+        )
+        .await
+    }
+}
+
 impl Store {
     /// Unfenced; message, copies and key in one commit before it answers. After `OutcomeUnknown` the
     /// same call with the same idempotency key tells. `Missing`: the account is removed.
@@ -147,7 +175,17 @@ impl Store {
         now: Timestamp,
     ) -> Result<Enqueued, StoreError> {
         let key = new.idempotency_key.as_deref().map(key_of);
+        let opens = match self.inner.keys.thread_of(new.account, &new.message_id) {
+            Some(Token::Opened(unique)) => Some(unique),
+            Some(Token::Interaction(_)) | None => None,
+        };
         let new = new.clone();
-        self.write(Enqueue { new, key, now }).await
+        self.write(Enqueue {
+            new,
+            key,
+            opens,
+            now,
+        })
+        .await
     }
 }

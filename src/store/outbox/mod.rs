@@ -16,7 +16,7 @@ mod settle;
 
 pub use claim::{Claimed, ClaimedCopy};
 pub use enqueue::{Enqueued, NewOutgoing};
-pub use read::{AttemptRow, OutboxRow, RecipientRow};
+pub use read::{AttemptRow, OutboxRow, RecipientRow, ReportRow};
 pub use settle::{Outcome, Settled};
 
 use serde_json::json;
@@ -76,15 +76,15 @@ pub(super) async fn doubt(
 }
 
 /// A copy, as its events name it.
-struct Copy {
-    id: i64,
-    outbox: i64,
-    address: String,
-    attempt: String,
+pub(super) struct Copy {
+    pub(super) id: i64,
+    pub(super) outbox: i64,
+    pub(super) address: String,
+    pub(super) attempt: String,
 }
 
 impl Copy {
-    fn event(
+    pub(super) fn event(
         &self,
         account: AccountId,
         state: RecipientState,
@@ -96,6 +96,7 @@ impl Copy {
             RecipientState::Failed => EventKind::MessageFailed,
             RecipientState::Expired => EventKind::MessageExpired,
             RecipientState::InDoubt => EventKind::MessageInDoubt,
+            RecipientState::Bounced => EventKind::MessageBounced,
             _ => EventKind::MessageDeferred,
         };
         NewEvent {

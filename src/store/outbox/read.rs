@@ -8,8 +8,8 @@ use super::super::{
     text::{Columns, unsigned, word},
 };
 use crate::model::{
-    AccountId, EmailAddress, InteractionId, OutboxId, RawMail, RecipientId, RecipientKind,
-    RecipientState, Timestamp,
+    AccountId, EmailAddress, InteractionId, MessageId, OutboxId, RawMail, RecipientId,
+    RecipientKind, RecipientState, Timestamp,
 };
 
 /// One recipient's copy.
@@ -33,6 +33,27 @@ pub struct RecipientRow {
     pub reply_text: Option<String>,
     /// When it last changed.
     pub updated_at: Timestamp,
+}
+
+/// What a report said of one recipient.
+#[derive(Clone, Debug)]
+pub struct ReportRow {
+    /// The incoming message that is the report.
+    pub message: MessageId,
+    /// The copy it speaks of; `None`: it names somebody whom the message was not sent to.
+    pub recipient: Option<RecipientId>,
+    /// The address it names.
+    pub address: String,
+    /// Word, see [`crate::model::ReportAction`].
+    pub action: String,
+    /// Enhanced status; may be empty.
+    pub status: String,
+    /// The remote server's words.
+    pub diagnostic: String,
+    /// It changed the copy's state.
+    pub applied: bool,
+    /// When it was stored.
+    pub created_at: Timestamp,
 }
 
 /// One try.
@@ -187,6 +208,35 @@ impl Store {
             .await?;
         let attempts = rows.iter().map(attempt).collect::<Result<_, _>>()?;
         Ok(Some((message, attempts)))
+    }
+
+    /// What reports said of a message's recipients, oldest first, at most 1,000.
+    pub async fn outbox_reports(&self, id: OutboxId) -> Result<Vec<ReportRow>, StoreError> {
+        let mut reader = self.read("reading reports").await?;
+        let rows = reader
+            .all(
+                sqlx::query(
+                    "SELECT message_id, recipient_id, address, action, status, diagnostic, applied, created_at FROM mail_reports WHERE outbox_id = ? ORDER BY message_id, place LIMIT 1000",
+                )
+                .bind(id.get()),
+            )
+            .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(ReportRow {
+                    message: MessageId::new(row.col("message_id")?),
+                    recipient: row
+                        .col::<Option<i64>>("recipient_id")?
+                        .map(RecipientId::new),
+                    address: row.col("address")?,
+                    action: row.col("action")?,
+                    status: row.col("status")?,
+                    diagnostic: row.col("diagnostic")?,
+                    applied: row.flag("applied")?,
+                    created_at: row.time("created_at")?,
+                })
+            })
+            .collect()
     }
 
     /// Where a message's frozen bytes are.

@@ -12,6 +12,7 @@ mod due;
 mod engine;
 mod fleet;
 mod mail;
+mod meaning;
 mod private_server;
 mod queue;
 mod registry;
@@ -66,6 +67,17 @@ conformance!(
     mail::a_contact_is_saved_once_and_never_loses_its_name,
     mail::a_cursor_that_makes_no_sense_is_damage_and_uids_out_of_order_are_refused,
     mail::a_batch_that_is_cut_off_leaves_nothing_behind,
+    meaning::strangers_that_name_a_conversation_begin_one_of_their_own_with_a_hint,
+    meaning::our_token_finds_the_conversation_whatever_the_provider_made_of_our_id,
+    meaning::an_id_that_a_provider_gave_is_learned_and_used,
+    meaning::a_bounce_marks_exactly_the_copy_it_speaks_of,
+    meaning::a_report_that_does_not_match_in_full_changes_nothing,
+    meaning::a_copy_in_doubt_is_resolved_by_a_report_that_matches,
+    meaning::a_complaint_is_matched_and_told,
+    meaning::the_subject_is_the_last_resort_and_only_for_who_spoke,
+    meaning::contacts_are_people_and_who_they_speak_for,
+    meaning::two_accounts_that_answer_each_other_are_stopped,
+    meaning::answers_of_programs_and_storms_are_held_and_counted_from_rows,
     queue::a_message_goes_from_queue_to_sent_in_recorded_steps,
     queue::the_same_request_is_queued_once_and_another_one_with_its_key_is_a_clash,
     queue::copies_are_settled_one_by_one_and_final_ones_never_change,
