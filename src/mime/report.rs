@@ -189,15 +189,15 @@ fn delivery_status(report: &mut Report, text: &str) {
         .collect();
         let status = group.first("status").unwrap_or_default();
         let status = status.split_whitespace().next().unwrap_or_default();
-        // A few servers leave the action out; the class of the status says it then.
-        let action = group
-            .first("action")
-            .and_then(|word| ReportAction::parse(word.split([' ', '(']).next().unwrap_or_default()))
-            .or_else(|| match status.chars().next()? {
-                '5' => Some(ReportAction::Failed),
-                '4' => Some(ReportAction::Delayed),
+        let action = match group.first("action") {
+            Some(word) => ReportAction::parse(word.split([' ', '(']).next().unwrap_or_default()),
+            // A few servers leave the action out; the class of the status says it then.
+            None => match status.chars().next() {
+                Some('5') => Some(ReportAction::Failed),
+                Some('4') => Some(ReportAction::Delayed),
                 _ => None,
-            });
+            },
+        };
         let (Some(action), false) = (action, addresses.is_empty()) else {
             continue;
         };
@@ -330,9 +330,7 @@ fn parts(raw: &[u8]) -> Parts {
             | "message/global-headers"
             | "message/rfc822-headers"
             | "message/news" => {
-                if found.returned.is_none() {
-                    found.returned = part.get_body_raw().ok();
-                }
+                found.returned = found.returned.take().or_else(|| part.get_body_raw().ok());
             }
             "text/html" if found.text.is_empty() => {
                 found.text = words()

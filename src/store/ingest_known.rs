@@ -13,7 +13,7 @@ use super::{
 use crate::model::{AccountId, MailKind, Mailbox, Timestamp, plain_subject};
 
 const RECEIVED: Many = Many {
-    head: "SELECT interaction_id, message_key FROM mail_messages WHERE id IN (SELECT MAX(id) FROM mail_messages WHERE account_id = ? AND message_key IN (",
+    head: "SELECT interaction_id, message_key FROM mail_messages WHERE id IN (SELECT MIN(id) FROM mail_messages WHERE account_id = ? AND message_key IN (",
     row: "?",
     tail: ") GROUP BY message_key)",
 };
@@ -81,7 +81,8 @@ async fn texts(
     .await
 }
 
-/// Conversations by the ids of mail that came in.
+/// Conversations by the ids of mail that came in. Of several with one id the first counts: who uses somebody
+/// else's id afterwards draws no answers to himself.
 pub(super) async fn received(
     tx: &mut Tx,
     account: AccountId,

@@ -88,7 +88,7 @@ pub(super) async fn interactions(
         let held = known.held(mail, thread, rules, now);
         // What comes behind it in the batch may answer it.
         if let Some(key) = &mail.message_key {
-            known.received.insert(key.clone(), thread);
+            known.received.entry(key.clone()).or_insert(thread);
         }
         known.talks.entry(thread).or_default().add(mail);
         placed.push((thread, related, held, about.map(|sent| sent.outbox)));
