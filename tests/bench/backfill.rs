@@ -308,7 +308,7 @@ fn mbsync(lab: &Lab, mailbox: &str, count: usize) -> Duration {
         "FSync yes\nIMAPAccount lab\nHost {}\nPort {}\nUser {mailbox}\nPass {}\nSSLType IMAPS\nCertificateFile {}\n\
          AuthMechs LOGIN PLAIN\n\nIMAPStore far\nAccount lab\n\nMaildirStore near\nPath {path}/mail/\nInbox {path}/inbox\n\n\
          Channel all\nFar :far:\nNear :near:\nCreate Near\nSync Pull\nSyncState {path}/state-\n",
-        lab.get("LAB_HOST"),
+        "localhost",
         lab.port("IMAPS_PORT"),
         lab.get("LAB_PASSWORD"),
         lab.get("CA_FILE"),
