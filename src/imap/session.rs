@@ -80,6 +80,12 @@ impl Session {
         names
     }
 
+    /// How many messages the selected mailbox has, as the server said last: a hint, also of what it cannot give
+    /// yet.
+    pub fn exists(&self) -> u32 {
+        self.wire.exists()
+    }
+
     /// Oddities so far.
     pub fn counters(&self) -> Counters {
         self.counters

@@ -426,6 +426,7 @@ impl Reader {
             more: true,
             new: done.new_messages,
             aside: done.put_aside,
+            again: None,
         })
     }
 

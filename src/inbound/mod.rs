@@ -111,6 +111,8 @@ pub struct Settings {
     pub reissue_idle: Duration,
     /// Between two looks where the server has no IDLE.
     pub poll: Duration,
+    /// Between looks for mail that the server announced and does not list yet.
+    pub recount: Backoff,
     /// Between failures.
     pub backoff: Backoff,
     /// Between tries of a lane that waits for a person.
@@ -139,6 +141,10 @@ impl Default for Settings {
             imap: imap::Settings::default(),
             reissue_idle: Duration::from_secs(300),
             poll: Duration::from_secs(60),
+            recount: Backoff {
+                first: Duration::from_secs(1),
+                cap: Duration::from_secs(16),
+            },
             backoff: Backoff {
                 first: Duration::from_secs(5),
                 cap: Duration::from_secs(300),

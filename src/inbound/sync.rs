@@ -1,6 +1,6 @@
 //! Reading a mailbox: list, fetch, read, keep, store, in bounded units. One peer, straight lines.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +25,9 @@ pub(super) const WINDOW: u32 = 5_000;
 pub(super) const WIDEST: u32 = 1_000_000;
 /// Mailboxes with fewer messages are listed at once, however far their UIDs reach.
 const SMALL: u32 = 50_000;
+
+/// Looks for mail that was announced and is not listed, one after the other.
+const LOOKS: u32 = 6;
 
 /// How far the folder is read on this connection, and what is known to lie ahead.
 pub(super) struct Reader {
@@ -52,6 +55,12 @@ pub(super) struct Reader {
     fetched: Option<Fetched>,
     /// Everything below is decided once `ahead` is empty; `None` where the listing had no known end.
     listed_to: Option<u64>,
+    /// Messages that the server had when the last listing was complete.
+    counted: u32,
+    /// Listings in a row that showed fewer messages than the server says it has.
+    short: u32,
+    /// How many the last listing showed.
+    listed: usize,
     /// The last listing reached the end of the mailbox.
     at_end: bool,
     window: u32,
@@ -75,6 +84,8 @@ pub(super) struct Unit {
     pub(super) new: u32,
     /// Messages put aside.
     pub(super) aside: u32,
+    /// The server says that there is more than it lists: how soon to look again.
+    pub(super) again: Option<Duration>,
 }
 
 impl Reader {
@@ -95,6 +106,9 @@ impl Reader {
             ahead: VecDeque::new(),
             fetched: None,
             listed_to: None,
+            counted: 0,
+            short: 0,
+            listed: 0,
             at_end: false,
             window: WINDOW,
             suspect: None,
@@ -107,6 +121,9 @@ impl Reader {
         self.shown = mailbox_name::decode(&name);
         self.name = name;
         self.exists = selected.exists;
+        // What was there before is compared by its UIDs, not by its number.
+        self.counted = selected.exists;
+        self.short = 0;
         self.end = selected.uid_next.map(u64::from);
         self.selected = Some(selected);
         self.folder = None;
@@ -164,13 +181,30 @@ impl Reader {
             let unit = self.audit(session, stop).await?;
             return Ok(Unit { more: true, ..unit });
         }
-        let unit = self.read_on(session, stop).await?;
+        let mut unit = self.read_on(session, stop).await?;
+        if !unit.more {
+            unit.again = self.count(session.exists());
+        }
         // New mail first, then one step of comparing, and again.
         self.audit_next = !unit.more && self.wants_audit();
         Ok(Unit {
             more: unit.more || self.audit_next,
             ..unit
         })
+    }
+
+    /// Whether all that the server announced was listed. Exchange announces mail that it lists only seconds later
+    /// (RFC 9051 §7.4.1 lets a client fetch what EXISTS names at once).
+    fn count(&mut self, exists: u32) -> Option<Duration> {
+        let grown = exists.saturating_sub(self.counted);
+        let listed = u32::try_from(self.listed).unwrap_or(u32::MAX);
+        if grown <= listed || self.short >= LOOKS {
+            self.counted = exists;
+            self.short = 0;
+            return None;
+        }
+        self.short = self.short.saturating_add(1);
+        Some(self.parts.settings.recount.delay(self.short, 0.0))
     }
 
     /// Lists and reads what lies ahead of the cursor.
@@ -207,7 +241,7 @@ impl Reader {
         stop: &CancellationToken,
     ) -> Result<(), SyncError> {
         let from = folder.cursor.next;
-        (self.at_end, self.listed_to) = (true, None);
+        (self.at_end, self.listed_to, self.listed) = (true, None, 0);
         let Some(first) = uid(from) else {
             return Ok(());
         };
@@ -238,6 +272,7 @@ impl Reader {
             2_501..=20_000 => self.window,
             _ => (self.window / 2).max(WINDOW),
         };
+        self.listed = listed.len();
         let since = self.since();
         self.ahead = listed
             .into_iter()
@@ -436,6 +471,7 @@ impl Reader {
             more: true,
             new: done.new_messages,
             aside: done.put_aside,
+            again: None,
         })
     }
 

@@ -49,6 +49,8 @@ pub(super) struct State {
     pub(super) early_uidnext: u32,
     /// Not named by the next listings.
     pub(super) late: BTreeSet<u32>,
+    /// Listings from a UID to the end.
+    pub(super) lists: u32,
     /// How many bodies were sent.
     pub(super) bodies: u32,
     /// The next connection is cut after so many octets of the server's.
@@ -100,6 +102,7 @@ impl Server {
             without_uidnext: false,
             early_uidnext: 0,
             late: BTreeSet::new(),
+            lists: 0,
             bodies: 0,
             cut_after: None,
             cuts: 0,
@@ -339,6 +342,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
         let (mut dead, mut refused, mut cut) = (false, false, false);
         {
             let mut state = self.server.state();
+            state.lists += u32::from(set.ends_with(":*"));
             let top = state.mails.keys().next_back().copied().unwrap_or(0);
             let number = |text: &str| {
                 if text == "*" {
