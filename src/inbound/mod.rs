@@ -32,6 +32,7 @@
 //! RFC 9051 §2.3.1.1 (unique identifiers), RFC 2177 (IDLE).
 
 mod audit;
+mod batch;
 mod begin;
 mod board;
 mod body;
@@ -49,6 +50,8 @@ mod sync;
 mod testing;
 #[cfg(test)]
 mod testing_server;
+#[cfg(test)]
+mod testing_state;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -131,6 +134,9 @@ pub struct Settings {
     pub batch_octets: u64,
     /// Octets of a slice.
     pub slice_octets: u32,
+    /// Octets of the largest mail that is held in memory and read whole; a larger one goes to the objects as it
+    /// comes.
+    pub held: u64,
     /// Octets of the largest mail that is fetched; of a larger one the headers are kept.
     pub body_limit: u64,
 }
@@ -156,6 +162,7 @@ impl Default for Settings {
             batch_messages: 200,
             batch_octets: 4 * 1024 * 1024,
             slice_octets: 1024 * 1024,
+            held: 32 * 1024 * 1024,
             body_limit: 200 * 1024 * 1024,
         }
     }

@@ -24,6 +24,7 @@ mod folders;
 mod full_disk;
 mod imap;
 mod kills;
+mod large;
 mod names;
 mod oauth;
 mod operator;
