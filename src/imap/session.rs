@@ -1,5 +1,7 @@
 //! A logged-in session: open a mailbox, list it, take leave.
 
+use std::fmt;
+
 use async_imap::imap_proto::{AttributeValue, MailboxDatum, Response, ResponseCode};
 use tokio::time::{Duration, timeout};
 
@@ -21,6 +23,8 @@ pub struct Session {
     pub(super) settings: Settings,
     capabilities: Capabilities,
     pub(super) counters: Counters,
+    /// Lives as long as the connection.
+    keepsake: Option<Box<dyn fmt::Debug + Send + Sync>>,
 }
 
 /// Oddities of a server, counted and otherwise ignored.
@@ -63,7 +67,13 @@ impl Session {
             settings,
             capabilities,
             counters: Counters::default(),
+            keepsake: None,
         }
+    }
+
+    /// Something that is to be dropped when the connection is, wherever the session goes till then.
+    pub fn keep(&mut self, keepsake: Box<dyn fmt::Debug + Send + Sync>) {
+        self.keepsake = Some(keepsake);
     }
 
     /// True when the server announced this capability behind the login; in upper case.

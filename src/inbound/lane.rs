@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     diagnosis::{LaneExit, LaneStatus, warn_of_server},
+    governor::{Held, Place, Urgency},
     imap::{Idling, ImapError, Nudge, Session, Step},
     model::{Account, LaneName, Lease},
     store::StoreError,
@@ -51,6 +52,12 @@ pub struct Lane {
     idle_refused: bool,
     /// It ended IDLE at once on this connection; the next one gets a new chance.
     idle_ended: bool,
+    /// What connections to this mailbox touch.
+    place: Place,
+    /// What the lane waits for, where that is somebody else's trouble.
+    held: Option<Held>,
+    /// Somebody asked to look now.
+    urgent: bool,
     /// When the IDLE that runs now, or the last one, began.
     idle_since: Instant,
     lease_lost: bool,
@@ -101,6 +108,9 @@ impl Lane {
             tokens: parts.keeper.changes(),
             idle_refused: false,
             idle_ended: false,
+            place: Place::imap(&account),
+            held: None,
+            urgent: false,
             idle_since: Instant::now(),
             lease_lost: false,
             account,
@@ -128,6 +138,7 @@ impl Lane {
                     self.perform(effect, &stop).await;
                 }
             }
+            self.urgent = false;
             if self.lease_lost {
                 return self.lost().await;
             }
@@ -155,7 +166,14 @@ impl Lane {
             () = std::future::ready(()), if !self.pending.is_empty() => {
                 self.pending.pop_front().map_or(Wake::Nothing, Wake::Event)
             }
-            Ok(()) = self.wake.changed() => Wake::Event(Event::Woken),
+            Ok(()) = self.wake.changed() => {
+                self.urgent = true;
+                Wake::Event(Event::Woken)
+            }
+            () = lifted(&mut self.held), if self.held.is_some() => {
+                self.held = None;
+                Wake::Event(Event::Woken)
+            }
             Ok(()) = self.tokens.changed(), if parked => Wake::Event(Event::Woken),
             () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
                 Wake::Event(Event::Due)
@@ -181,7 +199,13 @@ impl Lane {
     async fn perform(&mut self, effect: Effect, stop: &CancellationToken) {
         match effect {
             Effect::Connect => {
-                let opening = open::open(&self.account, &self.parts);
+                self.held = None;
+                let urgency = if self.urgent {
+                    Urgency::Urgent
+                } else {
+                    Urgency::Usual
+                };
+                let opening = open::open(&self.account, &self.parts, urgency);
                 match stop.run_until_cancelled(opening).await {
                     Some(Ok(opened)) => {
                         let renew_at = self.install(opened);
@@ -219,6 +243,10 @@ impl Lane {
     }
 
     async fn sync(&mut self, stop: &CancellationToken) {
+        // Another connection to this mailbox may have been asked for a rest that is this one's, too.
+        if let Some(held) = self.parts.governor.resting(&self.place) {
+            return self.fail(held.into());
+        }
         let mut session = match std::mem::replace(&mut self.connection, Connection::None) {
             Connection::Open(session) => session,
             Connection::Idle(idling) => match stop.run_until_cancelled(idling.done()).await {
@@ -350,7 +378,13 @@ impl Lane {
             SyncError::Stopping => {}
             SyncError::Store(StoreError::LeaseLost { .. }) => self.lease_lost = true,
             error => {
+                if let SyncError::Imap(error) = &error {
+                    self.parts.governor.heard_imap(&self.place, error);
+                }
                 let trouble = trouble::trouble(&error);
+                if let SyncError::Held(held) = &error {
+                    self.held = Some(held.clone());
+                }
                 if trouble == Trouble::Goodbye {
                     info!(account = %self.account.entered.key, reason = %error, "connection ended, connecting again");
                 }
@@ -377,6 +411,14 @@ impl Lane {
         self.renewal.shutdown().await;
         self.farewells.shutdown().await;
         LaneExit::LeaseLost
+    }
+}
+
+/// What was waited for is over before its time; for ever where that cannot be.
+async fn lifted(held: &mut Option<Held>) {
+    match held {
+        Some(held) => held.lifted().await,
+        None => std::future::pending().await,
     }
 }
 

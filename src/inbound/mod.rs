@@ -10,6 +10,8 @@
 //!   instance, so that nothing is announced twice (I4).
 //! - After every hint and every wait the mailbox is listed, whatever the server said.
 //! - The successor of a connection is open before the access token of the old one expires.
+//! - A connection is opened when the [`Governor`] says so, and what a server asks of one is kept by all whom it
+//!   speaks of.
 //! - Memory is bounded by [`Budget`] for all accounts together (I10).
 //!
 //! # When things fail
@@ -58,6 +60,7 @@ pub use trouble::SyncError;
 
 use crate::{
     blob::Blobs,
+    governor::Governor,
     imap,
     model::{Backoff, Clock},
     net::Net,
@@ -83,6 +86,8 @@ pub struct Parts {
     pub budget: Budget,
     /// What was lately said.
     pub transcripts: Transcripts,
+    /// Who may connect when.
+    pub governor: Governor,
     /// The same for all lanes.
     pub settings: Settings,
 }

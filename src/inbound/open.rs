@@ -1,6 +1,7 @@
 //! From an account to a selected mailbox.
 
 use crate::{
+    governor::{Place, Urgency},
     imap::{self, ImapError, Login, Secret, Selected, Session},
     inbound::{Parts, SyncError, sync::FOLDER},
     model::{Account, Authentication, Timestamp},
@@ -22,26 +23,30 @@ pub(super) struct Stamp {
     pub(super) expires_at: Timestamp,
 }
 
-/// Dials, logs in, selects. Dropping the future hangs up.
-pub(super) async fn open(account: &Account, parts: &Parts) -> Result<Opened, SyncError> {
+/// Waits for its turn, dials, logs in, selects. Dropping the future hangs up.
+pub(super) async fn open(
+    account: &Account,
+    parts: &Parts,
+    urgency: Urgency,
+) -> Result<Opened, SyncError> {
     match &account.entered.authentication {
         Authentication::Password { password, .. } => {
             let secret = Secret::Password(password);
-            Ok(log_in(account, parts, secret, None).await?)
+            log_in(account, parts, urgency, secret, None).await
         }
         Authentication::Modern { provider, .. } => {
             let token = parts.keeper.access_token(*provider).await?;
-            match with_token(account, parts, &token).await {
-                Err(error) if error.is_token_refused() => {
+            match with_token(account, parts, urgency, &token).await {
+                Err(SyncError::Imap(error)) if error.is_token_refused() => {
                     // Perhaps only this token is bad: once more with a fresh one.
                     parts.keeper.refused(*provider, token.version);
                     let fresh = parts.keeper.access_token(*provider).await?;
                     if fresh.version == token.version {
                         return Err(error.into());
                     }
-                    Ok(with_token(account, parts, &fresh).await?)
+                    with_token(account, parts, urgency, &fresh).await
                 }
-                other => Ok(other?),
+                other => other,
             }
         }
     }
@@ -60,10 +65,15 @@ pub(super) async fn succeed(
             return Ok(None);
         }
     }
-    open(account, parts).await.map(Some)
+    open(account, parts, Urgency::Renewal).await.map(Some)
 }
 
-async fn with_token(account: &Account, parts: &Parts, token: &Token) -> Result<Opened, ImapError> {
+async fn with_token(
+    account: &Account,
+    parts: &Parts,
+    urgency: Urgency,
+    token: &Token,
+) -> Result<Opened, SyncError> {
     let stamp = Stamp {
         version: token.version,
         expires_at: token.expires_at,
@@ -71,6 +81,7 @@ async fn with_token(account: &Account, parts: &Parts, token: &Token) -> Result<O
     log_in(
         account,
         parts,
+        urgency,
         Secret::AccessToken(&token.secret),
         Some(stamp),
     )
@@ -80,9 +91,32 @@ async fn with_token(account: &Account, parts: &Parts, token: &Token) -> Result<O
 async fn log_in(
     account: &Account,
     parts: &Parts,
+    urgency: Urgency,
     secret: Secret<'_>,
     token: Option<Stamp>,
-) -> Result<Opened, ImapError> {
+) -> Result<Opened, SyncError> {
+    let permit = parts.governor.admit(&Place::imap(account), urgency).await?;
+    match select(account, parts, secret).await {
+        Ok((mut session, selected)) => {
+            session.keep(Box::new(permit.opened()));
+            Ok(Opened {
+                session,
+                selected,
+                token,
+            })
+        }
+        Err(error) => {
+            permit.failed_imap(&error);
+            Err(error.into())
+        }
+    }
+}
+
+async fn select(
+    account: &Account,
+    parts: &Parts,
+    secret: Secret<'_>,
+) -> Result<(Session, Selected), ImapError> {
     let settings = &parts.settings.imap;
     let (Secret::Password(hidden) | Secret::AccessToken(hidden)) = secret;
     let recorder = parts.transcripts.account(account.id).hiding(hidden);
@@ -92,9 +126,5 @@ async fn log_in(
     let mut session = greeted.login(&Login { user, secret }).await?;
     // The proof that the mailbox really opens: some servers accept the login and refuse all else.
     let selected = session.select(FOLDER).await?;
-    Ok(Opened {
-        session,
-        selected,
-        token,
-    })
+    Ok((session, selected))
 }

@@ -152,6 +152,10 @@ impl Report {
                     next = %trouble.next, "mailbox cannot be read until somebody acts"
                 );
             }
+            // Told once for all by who knows of it.
+            (LaneState::Waiting, Some(trouble)) if trouble.code.starts_with("held_") => {
+                debug!(account = %key, code = trouble.code, why = %trouble.why, "mailbox waits with others");
+            }
             (LaneState::Waiting, Some(trouble))
                 if self.status.borrow().state != LaneState::Waiting =>
             {

@@ -10,6 +10,7 @@ use super::{Budget, Lane, Parts, Settings, testing_server::Server};
 use crate::{
     blob::{self, Blobs},
     diagnosis::{LaneExit, LaneState, LaneStatus},
+    governor::{self, Governor},
     model::*,
     net::{Net, testing},
     oauth::{self, OauthClient},
@@ -169,6 +170,7 @@ impl World {
         };
         adjust(&mut settings);
         let transcripts = Transcripts::new(clock.clone(), Bounds::default());
+        let governor = Governor::new(governor::Settings::default(), clock.clone());
         let parts = Parts {
             store: store.clone(),
             blobs,
@@ -177,6 +179,7 @@ impl World {
             clock,
             budget: Budget::default(),
             transcripts,
+            governor,
             settings,
         };
         Self {

@@ -11,6 +11,7 @@ mod backoff;
 mod event;
 mod fail_point;
 mod failure;
+mod hold;
 mod id;
 mod lease;
 mod mail;
@@ -30,6 +31,7 @@ pub use backoff::Backoff;
 pub use event::{EventKind, NewEvent, RecordedEvent};
 pub use fail_point::{FAIL_POINTS, fail_point};
 pub use failure::{Action, FailureClass};
+pub use hold::HoldKind;
 pub use id::{
     AccountId, CloudProviderId, ContactId, FolderId, Id, InteractionId, ListId, MessageId,
     OutboxId, RecipientId,

@@ -151,6 +151,8 @@ impl World {
         let mut lane_settings = settings();
         change(&mut lane_settings);
         let transcripts = Transcripts::new(clock.clone(), Bounds::default());
+        let governor =
+            crate::governor::Governor::new(crate::governor::Settings::default(), clock.clone());
         let parts = Parts {
             blobs: Blobs::open(&blob::Settings {
                 url: path.join("blobs").display().to_string(),
@@ -161,6 +163,7 @@ impl World {
             keeper,
             clock,
             transcripts,
+            governor,
             settings: lane_settings,
         };
         let account = Arc::new(add_account(&parts, port, tls, authentication).await);
