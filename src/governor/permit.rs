@@ -111,6 +111,12 @@ impl Governor {
         self.lock().book.would_hold(place, urgency, Instant::now())
     }
 
+    /// An account's task begins, as after the account was edited: what was asked of its login and mailbox is tried
+    /// again once. What speaks of a host or a tenant stays.
+    pub fn begins_anew(&self, place: &Place) {
+        self.lock().book.rests.forget(place);
+    }
+
     /// Takes in what an IMAP server said on an open connection.
     pub fn heard_imap(&self, place: &Place, error: &ImapError) {
         self.heard(place, sign::hint_of_imap(error));

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use tokio::time::{Duration, Instant};
 
 use super::place::{Place, Scope};
+use crate::model::HoldKind;
 
 /// Rests that are kept at most; the ones that end first go when there are more (I10).
 const MOST: usize = 50_000;
@@ -62,6 +63,15 @@ impl Rests {
             .filter_map(|scope| self.running.get_key_value(scope))
             .filter(|(_, rest)| rest.until > now)
             .max_by_key(|(_, rest)| rest.until)
+    }
+
+    /// Forgets what was asked of this place's login and mailbox alone.
+    pub(super) fn forget(&mut self, place: &Place) {
+        for scope in place.scopes.iter() {
+            if matches!(scope.kind, HoldKind::Login | HoldKind::Mailbox) {
+                self.running.remove(scope);
+            }
+        }
     }
 
     /// Forgets what is over.

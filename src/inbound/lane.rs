@@ -89,6 +89,8 @@ impl Lane {
         wake: watch::Receiver<u64>,
     ) -> Self {
         let settings = parts.settings;
+        let place = Place::imap(&account);
+        parts.governor.begins_anew(&place);
         let times = Times {
             backoff: settings.backoff,
             parked: settings.parked_retry,
@@ -108,7 +110,7 @@ impl Lane {
             tokens: parts.keeper.changes(),
             idle_refused: false,
             idle_ended: false,
-            place: Place::imap(&account),
+            place,
             held: None,
             urgent: false,
             idle_since: Instant::now(),

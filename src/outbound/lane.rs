@@ -74,6 +74,7 @@ impl Lane {
         let queued = parts.store.outbox_written();
         let tokens = parts.keeper.changes();
         let place = Place::smtp(&account, account.smtp_user());
+        parts.governor.begins_anew(&place);
         let recorder = Recorder {
             account,
             lease,

@@ -21,6 +21,7 @@ mod commands;
 mod doctor;
 mod faults;
 mod full_disk;
+mod governor;
 mod imap;
 mod kills;
 mod names;
