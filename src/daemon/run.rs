@@ -169,9 +169,10 @@ impl Daemon {
                     outbound,
                     sync_now,
                 },
+                // Each on the heap once: a future that is handed on by value is kept by each that has it.
                 task: side_by_side(
-                    inbound_lane.run(stop.clone()),
-                    outbound_lane.run(stop.clone()),
+                    Box::pin(inbound_lane.run(stop.clone())),
+                    Box::pin(outbound_lane.run(stop.clone())),
                     stop,
                 ),
             }

@@ -126,23 +126,24 @@ impl Lane {
         warn_of_server(&self.account, LaneName::Inbound);
         loop {
             let event = match self.wait(&stop).await {
-                Wake::Stop => return self.close().await,
+                Wake::Stop => return Box::pin(self.close()).await,
                 Wake::Event(event) => event,
                 Wake::Successor(opened) => self.successor(*opened),
                 Wake::Nothing => continue,
             };
             let effects = self.machine.handle(event, Instant::now(), rand::random());
-            if self.report.publish(&self.machine).await.is_err() {
+            if Box::pin(self.report.publish(&self.machine)).await.is_err() {
                 self.lease_lost = true;
             }
             for effect in effects {
                 if !self.lease_lost {
-                    self.perform(effect, &stop).await;
+                    // On the heap and only meanwhile: an account that idles is spared the room for all that work.
+                    Box::pin(self.perform(effect, &stop)).await;
                 }
             }
             self.urgent = false;
             if self.lease_lost {
-                return self.lost().await;
+                return Box::pin(self.lost()).await;
             }
         }
     }

@@ -195,6 +195,19 @@ impl World {
         }
     }
 
+    /// Octets that a lane's task keeps while it idles, beside its connection.
+    pub(super) fn task_octets(&self) -> usize {
+        let (sender, _) = watch::channel(LaneStatus::starting(self.parts.clock.now()));
+        let lane = Lane::new(
+            self.account.clone(),
+            self.lease.clone(),
+            self.parts.clone(),
+            sender,
+            watch::channel(0).1,
+        );
+        size_of_val(&lane.run(CancellationToken::new()))
+    }
+
     /// Runs a lane beside the test.
     pub(super) fn start(&mut self) {
         let (sender, status) = watch::channel(LaneStatus::starting(self.parts.clock.now()));

@@ -399,3 +399,9 @@ async fn mail_is_stored_once_however_often_the_lane_dies() {
     assert_eq!(world.received().await, 60);
     assert!(lives > 1, "it was never killed in the middle");
 }
+
+#[tokio::test]
+async fn an_idle_lane_keeps_no_room_for_the_work_it_does_not_do() {
+    let octets = World::new().await.task_octets();
+    assert!(octets < 8 * 1024, "{octets}");
+}

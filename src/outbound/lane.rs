@@ -107,19 +107,20 @@ impl Lane {
         let mut effects = vec![first];
         loop {
             for effect in effects {
-                if let Err(unrecorded) = self.perform(effect, &stop).await {
+                // On the heap and only meanwhile: an account that idles is spared the room for all that work.
+                if let Err(unrecorded) = Box::pin(self.perform(effect, &stop)).await {
                     return self.lost(&unrecorded);
                 }
             }
             let event = loop {
                 match self.wait(&stop).await {
-                    Wake::Stop => return self.close().await,
+                    Wake::Stop => return Box::pin(self.close()).await,
                     Wake::Event(event) => break event,
                     Wake::Nothing => {}
                 }
             };
             effects = self.machine.handle(event, Instant::now(), rand::random());
-            if let Err(unrecorded) = self.report.publish(&self.machine).await {
+            if let Err(unrecorded) = Box::pin(self.report.publish(&self.machine)).await {
                 return self.lost(&unrecorded);
             }
         }

@@ -204,6 +204,15 @@ impl World {
         self.run_under(lease)
     }
 
+    /// Octets that a lane's task keeps while it idles, beside its line.
+    pub(super) async fn task_octets(&self) -> usize {
+        let (sender, _) = watch::channel(LaneStatus::starting(self.now()));
+        let (account, parts) = (self.account.clone(), self.parts.clone());
+        let lease = self.lease().await;
+        let lane = Lane::new(account, lease, parts, sender, self.wake.subscribe());
+        size_of_val(&lane.run(CancellationToken::new()))
+    }
+
     pub(super) fn run_under(&self, lease: Lease) -> Running {
         let (sender, status) = watch::channel(LaneStatus::starting(self.now()));
         let (account, parts) = (self.account.clone(), self.parts.clone());
