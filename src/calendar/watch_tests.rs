@@ -98,6 +98,7 @@ impl Bench {
             imap: Server::new("imap.b.example", 993, TlsMode::Tls),
             smtp: Server::new("smtp.b.example", 587, TlsMode::StartTls),
             backfill: Backfill::None,
+            folders: crate::model::Folders::default(),
             proxy: crate::model::ProxyChoice::Process,
         };
         self.store.account_add(&new, at(0)).await.unwrap().id

@@ -30,6 +30,9 @@ pub(super) async fn perform(
                     .backfill
                     .map(|backfill| ("backfill".to_owned(), json!(backfill.0))),
             );
+            if !settings.folders.is_empty() {
+                body.insert("folders".to_owned(), json!(settings.folders));
+            }
             if settings.login.provider.is_none() {
                 body.insert("authentication".to_owned(), json!("password"));
                 password(&settings.login, work.terminal, &mut body)?;
@@ -84,6 +87,7 @@ pub(super) async fn perform(
                     "smtp",
                     "proxy",
                     "backfill",
+                    "folders",
                 ],
             )
         }
@@ -95,6 +99,9 @@ pub(super) async fn perform(
                     .backfill
                     .map(|backfill| ("backfill".to_owned(), json!(backfill.0))),
             );
+            if !settings.folders.is_empty() {
+                body.insert("folders".to_owned(), json!(settings.folders));
+            }
             if settings.login.password_file.is_some() {
                 body.insert("authentication".to_owned(), json!("password"));
                 password(&settings.login, work.terminal, &mut body)?;
@@ -114,6 +121,46 @@ pub(super) async fn perform(
         AccountCommand::Pause { account } => verb(&account, "pause", "Paused", work).await,
         AccountCommand::Resume { account } => verb(&account, "resume", "Resumed", work).await,
         AccountCommand::Sync { account } => verb(&account, "sync", "Woke", work).await,
+        AccountCommand::Folders { account } => {
+            let path = format!("{}/folders", path(&account, work).await?);
+            let answer = work.client.get(&path, &[]).await?;
+            work.table(
+                &answer,
+                &[
+                    ("ID", &["/id"]),
+                    ("FOLDER", &["/name"]),
+                    ("NEXT UID", &["/nextUid"]),
+                    ("COMPARED", &["/auditedAt"]),
+                    ("COMPARING", &["/audit/why"]),
+                    ("REPAIRED", &["/repaired"]),
+                    ("HELD", &["/held"]),
+                ],
+            )
+        }
+        AccountCommand::Reingest { account, since } => {
+            let path = format!("{}/reingest", path(&account, work).await?);
+            let answer = work.client.post(&path, json!({"since": since.0})).await?;
+            let account = super::show::escaped(&account);
+            work.done(
+                &answer,
+                &format!(
+                    "Mail of account {account} since {} is brought in; motion-email account folders {account} says how far it is.",
+                    since.0
+                ),
+            )
+        }
+        AccountCommand::Release { account, silently } => {
+            let path = format!("{}/release", path(&account, work).await?);
+            let body = json!({"announce": !silently});
+            let answer = work.client.post(&path, body).await?;
+            let done = if silently {
+                "is kept without a word"
+            } else {
+                "is announced"
+            };
+            let account = super::show::escaped(&account);
+            work.done(&answer, &format!("Held mail of account {account} {done}."))
+        }
         AccountCommand::Remove {
             account,
             discard_queue,

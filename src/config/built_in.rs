@@ -114,6 +114,8 @@ pub(super) fn built_in(place: &Place, data_dir: &Path, host_name: &str) -> Confi
         no_proxy: Vec::new(),
         allow_hosts: Vec::new(),
         ca_file: PathBuf::from("/etc/ssl/certs/ca-certificates.crt"),
+        audit_interval: Duration::from_secs(24 * 60 * MINUTE),
+        watched_folders: 2,
         idle_reissue: Duration::from_secs(5 * MINUTE),
         poll_interval: Duration::from_secs(MINUTE),
         imap_connections: 8,

@@ -100,6 +100,8 @@ impl Config {
             imap: imap::Settings::default(),
             reissue_idle: self.idle_reissue,
             poll: self.poll_interval,
+            audit: self.audit_interval,
+            watched_folders: usize::try_from(self.watched_folders).unwrap_or(0),
             backoff: self.line_backoff(),
             parked_retry: self.parked_retry,
             body_limit: self.max_message_size,

@@ -266,6 +266,28 @@ pub(super) const KEYS: &[Key] = &[
         |config| show_duration(config.idle_reissue)
     ),
     key!(
+        "XC_EMAIL_AUDIT_INTERVAL",
+        [
+            "How often each folder is compared with the server as a whole; the newest messages are on every",
+            "connection."
+        ],
+        "1m to 30d",
+        |config, text| {
+            parse::duration(text, MINUTE, 30 * 24 * HOUR).map(|time| config.audit_interval = time)
+        },
+        |config| show_duration(config.audit_interval)
+    ),
+    key!(
+        "XC_EMAIL_WATCHED_FOLDERS",
+        [
+            "Folders of an account, beside its first, that are watched on a connection of their own; further ones",
+            "are visited in turn. Providers bound the connections of a mailbox."
+        ],
+        "0 to 10",
+        |config, text| parse::number(text, 0, 10).map(|count| config.watched_folders = count),
+        |config| config.watched_folders.to_string()
+    ),
+    key!(
         "XC_EMAIL_POLL_INTERVAL",
         ["How often a server is asked that cannot announce mail."],
         "1s to 1h",

@@ -89,6 +89,10 @@ pub struct Config {
     pub allow_hosts: Vec<String>,
     /// `XC_EMAIL_CA_FILE`, absolute.
     pub ca_file: PathBuf,
+    /// `XC_EMAIL_AUDIT_INTERVAL`, 1 min..=30 d.
+    pub audit_interval: Duration,
+    /// `XC_EMAIL_WATCHED_FOLDERS`, 0..=10.
+    pub watched_folders: u32,
     /// `XC_EMAIL_IDLE_REISSUE`, 1 s..=29 min.
     pub idle_reissue: Duration,
     /// `XC_EMAIL_POLL_INTERVAL`, 1 s..=1 h.

@@ -149,12 +149,13 @@ impl Daemon {
             let (inbound_status, inbound) = watch::channel(LaneStatus::starting(now));
             let (outbound_status, outbound) = watch::channel(LaneStatus::starting(now));
             let (sync_now, wake) = watch::channel(0);
-            let inbound_lane = inbound::Lane::new(
+            let inbound_lane = inbound::run(
                 Arc::clone(&plan.account),
                 plan.lease.clone(),
                 inbound_parts.clone(),
                 inbound_status,
                 wake.clone(),
+                stop.clone(),
             );
             let outbound_lane = outbound::Lane::new(
                 plan.account,
@@ -171,7 +172,7 @@ impl Daemon {
                 },
                 // Each on the heap once: a future that is handed on by value is kept by each that has it.
                 task: side_by_side(
-                    Box::pin(inbound_lane.run(stop.clone())),
+                    Box::pin(inbound_lane),
                     Box::pin(outbound_lane.run(stop.clone())),
                     stop,
                 ),

@@ -188,7 +188,8 @@ impl Book {
     pub(super) fn give_up(&mut self, place: &Place, id: u64, now: Instant) -> Option<Held> {
         let limits = self.limits;
         let host = self.hosts.get(&place.host)?;
-        if host.has_slot(place, Urgency::Usual, &limits, now) {
+        let ticket = host.lines.iter().flatten().find(|ticket| ticket.id == id)?;
+        if host.has_slot(place, ticket.urgency, &limits, now) {
             return None;
         }
         self.withdraw(place, id).then(|| full(place, now))
@@ -399,8 +400,7 @@ impl Host {
             if let Some(silent) = self.circuit.silent(now) {
                 return Some(Answer::Held(of_silence(place, silent)));
             }
-            let at_once = matches!(urgency, Urgency::Renewal | Urgency::Extra);
-            return at_once.then(|| Answer::Held(full(place, now)));
+            return (urgency == Urgency::Renewal).then(|| Answer::Held(full(place, now)));
         }
         let probe = if urgency == Urgency::Examine {
             false

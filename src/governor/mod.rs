@@ -62,8 +62,8 @@ pub enum Urgency {
     Urgent,
     /// A lane.
     Usual,
-    /// A further connection to a mailbox that is connected: only while there is room to spare, and told at once
-    /// when there is none.
+    /// A further connection to a mailbox, for more of its folders: after all others, and only while there is room
+    /// to spare.
     Extra,
 }
 

@@ -55,8 +55,8 @@ impl Governor {
     /// Waits for the right to open a connection. Cancel-safe: dropped, it leaves the line and takes nothing.
     ///
     /// # Errors
-    /// [`Held`]: nothing is to be opened before a time, or (for a renewal or an extra connection) there is no
-    /// room now, or (for others) there was none within [`Settings::patience`].
+    /// [`Held`]: nothing is to be opened before a time, or (for a renewal) there is no room now, or (for others)
+    /// there was none within [`Settings::patience`].
     pub async fn admit(&self, place: &Place, urgency: Urgency) -> Result<Permit, Held> {
         let (id, answered) = {
             let mut state = self.lock();

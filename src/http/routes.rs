@@ -87,6 +87,9 @@ pub(super) fn table() -> Vec<Route> {
         Local POST "/api/mail/accounts/{id}/pause" => accounts::pause;
         Local POST "/api/mail/accounts/{id}/resume" => accounts::resume;
         Local POST "/api/mail/accounts/{id}/sync" => accounts::sync;
+        Local GET "/api/mail/accounts/{id}/folders" => accounts::folders;
+        Local POST "/api/mail/accounts/{id}/reingest" => accounts::reingest;
+        Local POST "/api/mail/accounts/{id}/release" => accounts::release;
         Local POST "/api/mail/accounts/{id}/doctor" => doctor::account;
         Local GET "/api/mail/accounts/{id}/transcript" => accounts::transcript;
         Local GET "/api/mail/messages" => messages::list;

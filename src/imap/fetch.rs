@@ -19,7 +19,7 @@ pub struct Fetched {
 }
 
 impl Session {
-    /// Fetches whole bodies (without setting `\Seen`), ascending by UID. Messages that gave no answer
+    /// Fetches whole bodies (without setting `\Seen`) of messages that are given ascending by UID. Messages that gave no answer
     /// are missing in the result; what was not asked for is dropped and counted, and of a repeated
     /// UID the first answer counts.
     ///
@@ -29,24 +29,49 @@ impl Session {
     /// # Errors
     /// As for every command. Nothing of an answer that broke off is returned.
     pub async fn fetch(&mut self, wanted: &[Listed]) -> Result<Vec<Fetched>, ImapError> {
-        let Some(set) = uid_set(wanted.iter().map(|one| one.uid)) else {
+        let expected = wanted.iter().map(|one| one.size).sum();
+        let uids: Vec<Uid> = wanted.iter().map(|one| one.uid).collect();
+        self.bodies(&uids, "", expected).await
+    }
+
+    /// The header line that names each message (Message-ID), as [`Self::fetch`]; the body of an answer is
+    /// that line and an empty one.
+    ///
+    /// # Errors
+    /// As for every command.
+    pub async fn message_ids(&mut self, wanted: &[Uid]) -> Result<Vec<Fetched>, ImapError> {
+        let expected = u64::try_from(wanted.len()).unwrap_or(u64::MAX);
+        self.bodies(
+            wanted,
+            "HEADER.FIELDS (MESSAGE-ID)",
+            expected.saturating_mul(1_024),
+        )
+        .await
+    }
+
+    async fn bodies(
+        &mut self,
+        wanted: &[Uid],
+        section: &str,
+        expected: u64,
+    ) -> Result<Vec<Fetched>, ImapError> {
+        let Some(set) = uid_set(wanted.iter().copied()) else {
             return Ok(Vec::new());
         };
-        let expected: u64 = wanted.iter().map(|one| one.size).sum();
         let whole = self.settings.whole_body;
         let limits = Limits {
             literal: whole,
             bytes: expected.saturating_mul(2).saturating_add(whole + (1 << 20)),
             ..Limits::default()
         };
-        let command = format!("UID FETCH {set} (UID BODY.PEEK[])");
+        let command = format!("UID FETCH {set} (UID BODY.PEEK[{section}])");
         let mut found: BTreeMap<Uid, Option<Bytes>> = BTreeMap::new();
         let (mut unasked, mut repeated) = (0, 0);
         let on = |response: &Response<'_>| {
             let Some((uid, body)) = body_of(response, None) else {
                 return;
             };
-            if !wanted.iter().any(|one| one.uid == uid) {
+            if wanted.binary_search(&uid).is_err() {
                 unasked += 1;
             } else if let Some(_first) = found.get(&uid) {
                 repeated += 1;
@@ -155,7 +180,7 @@ fn body_of<'a>(response: &'a Response<'_>, origin: Option<u64>) -> Option<(Uid, 
 }
 
 /// `3:5,9` for ascending UIDs; `None` for no UID.
-fn uid_set(uids: impl Iterator<Item = Uid>) -> Option<String> {
+pub(super) fn uid_set(uids: impl Iterator<Item = Uid>) -> Option<String> {
     let mut runs: Vec<(u32, u32)> = Vec::new();
     for uid in uids.map(Uid::get) {
         match runs.last_mut() {

@@ -31,6 +31,7 @@ mod error;
 mod fetch;
 mod idle;
 mod login;
+pub mod mailbox_name;
 pub mod quirks;
 mod reply;
 mod session;
@@ -51,6 +52,7 @@ pub use fetch::Fetched;
 pub use idle::{Idling, Nudge};
 pub use login::{Login, Secret};
 pub use session::{Counters, Listed, Selected, Session};
+pub use survey::FolderListed;
 
 /// Bounds of one conversation.
 #[derive(Clone, Copy, Debug)]

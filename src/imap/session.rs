@@ -8,7 +8,9 @@ use tokio::time::{Duration, timeout};
 use super::{
     ImapError, Settings, Step,
     connect::Capabilities,
-    date, login,
+    date,
+    fetch::uid_set,
+    login,
     wire::{Budget, Wire},
 };
 use crate::{
@@ -156,6 +158,31 @@ impl Session {
         let time = self.settings.command_timeout + Duration::from_millis(span.min(600_000));
         let range = to.map_or_else(|| format!("{from}:*"), |to| format!("{from}:{to}"));
         let command = format!("UID FETCH {range} (UID RFC822.SIZE INTERNALDATE)");
+        let inside = |uid: Uid| uid >= from && to.is_none_or(|to| uid <= to);
+        self.listing(&command, Budget { time, limits }, inside)
+            .await
+    }
+
+    /// Lists these messages, given ascending, as [`Self::list`]; what is gone is missing.
+    ///
+    /// # Errors
+    /// As for every command.
+    pub async fn list_these(&mut self, wanted: &[Uid]) -> Result<Vec<Listed>, ImapError> {
+        let Some(set) = uid_set(wanted.iter().copied()) else {
+            return Ok(Vec::new());
+        };
+        let command = format!("UID FETCH {set} (UID RFC822.SIZE INTERNALDATE)");
+        let budget = Budget::new(self.settings.command_timeout);
+        let inside = |uid: Uid| wanted.binary_search(&uid).is_ok();
+        self.listing(&command, budget, inside).await
+    }
+
+    async fn listing(
+        &mut self,
+        command: &str,
+        budget: Budget,
+        inside: impl Fn(Uid) -> bool,
+    ) -> Result<Vec<Listed>, ImapError> {
         // What comes from here on may be missing in this listing: IDLE begins with telling it.
         self.wire.take_news();
         let mut found = Vec::new();
@@ -163,17 +190,13 @@ impl Session {
         let on = |response: &Response<'_>| {
             if let Response::Fetch(_, attributes) = response {
                 match listed(attributes) {
-                    Row::Message(one) if one.uid >= from && to.is_none_or(|to| one.uid <= to) => {
-                        found.push(one);
-                    }
+                    Row::Message(one) if inside(one.uid) => found.push(one),
                     Row::Message(_) | Row::News => unasked += 1,
                     Row::Nameless => nameless = true,
                 }
             }
         };
-        self.wire
-            .exec(Step::List, &command, Budget { time, limits }, on)
-            .await?;
+        self.wire.exec(Step::List, command, budget, on).await?;
         if nameless {
             // A cursor must not pass what it cannot name (I1).
             return Err(ImapError::Nonsense {
@@ -186,6 +209,38 @@ impl Session {
         found.dedup_by_key(|one| one.uid);
         self.counters.unasked += unasked;
         self.counters.repeated += u64::try_from(all - found.len()).unwrap_or(0);
+        Ok(found)
+    }
+
+    /// The UIDs in `from..=to`, ascending, each once: a listing that says no more, for comparing.
+    ///
+    /// # Errors
+    /// As for every command.
+    pub async fn uids(&mut self, from: Uid, to: Uid) -> Result<Vec<Uid>, ImapError> {
+        let span = u64::from(to.get()).saturating_sub(from.get().into());
+        let limits = Limits {
+            lines: (span + 1_000).max(100_000),
+            bytes: (span + 1_000).max(100_000) * 160,
+            ..Limits::default()
+        };
+        let time = self.settings.command_timeout + Duration::from_millis(span.min(600_000));
+        let command = format!("UID FETCH {from}:{to} (UID)");
+        let mut found = Vec::new();
+        let on = |response: &Response<'_>| {
+            if let Response::Fetch(_, attributes) = response {
+                let uid = attributes.iter().find_map(|attribute| match attribute {
+                    AttributeValue::Uid(value) => Uid::new(*value),
+                    _ => None,
+                });
+                // News of a message's flags names it as well: it is there.
+                found.extend(uid.filter(|uid| (from..=to).contains(uid)));
+            }
+        };
+        self.wire
+            .exec(Step::List, &command, Budget { time, limits }, on)
+            .await?;
+        found.sort_unstable();
+        found.dedup();
         Ok(found)
     }
 

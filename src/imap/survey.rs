@@ -2,10 +2,16 @@
 
 use async_imap::imap_proto::{MailboxDatum, NameAttribute, Response};
 
-use super::{ImapError, Selected, Session, Step, wire::Budget};
+use super::{ImapError, Selected, Session, Step, mailbox_name, wire::Budget};
+use crate::{
+    model::{FolderChoice, FolderKind},
+    net::guard::Limits,
+};
 
-/// Folders that are looked at; a mailbox with more is read no further.
+/// Folders that are looked at; a server that lists more is left (bad input 16).
 const FOLDERS: usize = 10_000;
+/// Octets of a folder's name; a longer one is passed over (bad input 15).
+const LONGEST: usize = 1_000;
 
 impl Session {
     /// Opens a mailbox for reading only; else as [`Session::select`].
@@ -16,30 +22,112 @@ impl Session {
         self.open("EXAMINE", name).await
     }
 
+    /// The folders there are, as LIST names them. One that cannot be opened is left out.
+    ///
+    /// # Errors
+    /// As for every command; `Limit` for more than 10,000 of them.
+    pub async fn folders(&mut self) -> Result<Vec<FolderListed>, ImapError> {
+        let mut folders = Vec::new();
+        let on = |response: &Response<'_>| {
+            let Response::MailboxData(MailboxDatum::List(folder)) = response else {
+                return;
+            };
+            if folders.len() >= FOLDERS
+                || folder.name_attributes.contains(&NameAttribute::NoSelect)
+                || folder.name.len() > LONGEST
+                || folder.name.chars().any(char::is_control)
+            {
+                return;
+            }
+            let kind = folder.name_attributes.iter().find_map(kind);
+            let last = folder.delimiter.as_deref().and_then(|delimiter| {
+                let (_, last) = folder.name.rsplit_once(delimiter)?;
+                Some(last)
+            });
+            let last = mailbox_name::decode(last.unwrap_or(&folder.name));
+            folders.push(FolderListed {
+                shown: mailbox_name::decode(&folder.name),
+                by_name: FolderKind::of_name(&last),
+                kind,
+                name: folder.name.to_string(),
+            });
+        };
+        // Exchange gives the attributes to a plain LIST only, and refuses one that asks for them.
+        let budget = Budget {
+            limits: Limits {
+                lines: u64::try_from(FOLDERS).unwrap_or(u64::MAX) + 100,
+                ..Limits::default()
+            },
+            ..Budget::new(self.settings.command_timeout)
+        };
+        self.wire
+            .exec(Step::List, "LIST \"\" \"*\"", budget, on)
+            .await?;
+        Ok(folders)
+    }
+
     /// The folder that the server calls its place for sent mail (the attribute `\\Sent`, RFC 6154), as it
     /// spells it. `None`: no folder has the attribute; names in people's languages are not guessed at.
     ///
     /// # Errors
-    /// As for every command.
+    /// As [`Self::folders`].
     pub async fn sent_folder(&mut self) -> Result<Option<String>, ImapError> {
-        let mut sent = None;
-        let mut seen = 0_usize;
-        let on = |response: &Response<'_>| {
-            if let Response::MailboxData(MailboxDatum::List(folder)) = response {
-                seen = seen.saturating_add(1);
-                if folder.name_attributes.contains(&NameAttribute::Sent) && seen <= FOLDERS {
-                    let name = folder.name.chars().filter(|c| !c.is_control());
-                    sent.get_or_insert_with(|| name.take(200).collect());
-                }
-            }
-        };
-        // Exchange gives the attributes to a plain LIST only, and refuses one that asks for them.
-        let budget = Budget::new(self.settings.command_timeout);
-        self.wire
-            .exec(Step::List, "LIST \"\" \"*\"", budget, on)
-            .await?;
-        Ok(sent)
+        let folders = self.folders().await?;
+        let sent = |folder: &FolderListed| folder.kind == Some(FolderKind::Sent);
+        Ok(folders.into_iter().find(sent).map(|folder| folder.name))
     }
+
+    /// The name of a folder on the server: that of INBOX and a named one by itself, that of one for a purpose
+    /// by the server's word, else by its name.
+    ///
+    /// # Errors
+    /// `Unsupported` where no folder is for the purpose; else as [`Self::folders`].
+    pub async fn find(&mut self, wanted: &FolderChoice) -> Result<String, ImapError> {
+        match wanted {
+            FolderChoice::Inbox => Ok("INBOX".to_owned()),
+            FolderChoice::Named(name) => Ok(mailbox_name::encode(name)),
+            FolderChoice::Kind(kind) => {
+                let folders = self.folders().await?;
+                let found = of_kind(&folders, *kind).ok_or(ImapError::Unsupported {
+                    during: Step::Select,
+                    what: "no folder of the mailbox is for this purpose; name the folder instead",
+                })?;
+                Ok(found.name.clone())
+            }
+        }
+    }
+}
+
+/// A folder that can be opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FolderListed {
+    /// Its name on the server, which commands use; at most 1,000 octets, no control characters.
+    pub name: String,
+    /// Its name for people.
+    pub shown: String,
+    /// What the server says it is for.
+    pub kind: Option<FolderKind>,
+    /// What its name says it is for.
+    pub by_name: Option<FolderKind>,
+}
+
+/// The server's word counts; names only where it marks none for this.
+fn of_kind(folders: &[FolderListed], wanted: FolderKind) -> Option<&FolderListed> {
+    let marked = folders.iter().find(|one| one.kind == Some(wanted));
+    let free = |one: &&FolderListed| one.kind.is_none() && one.by_name == Some(wanted);
+    marked.or_else(|| folders.iter().find(free))
+}
+
+fn kind(attribute: &NameAttribute<'_>) -> Option<FolderKind> {
+    Some(match attribute {
+        NameAttribute::All => FolderKind::All,
+        NameAttribute::Archive => FolderKind::Archive,
+        NameAttribute::Drafts => FolderKind::Drafts,
+        NameAttribute::Junk => FolderKind::Junk,
+        NameAttribute::Sent => FolderKind::Sent,
+        NameAttribute::Trash => FolderKind::Trash,
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
@@ -70,6 +158,31 @@ mod tests {
         assert_eq!(sent.as_deref(), Some("Gesendete Elemente"));
         drop(session);
         peer.finish().await;
+    }
+
+    #[test]
+    fn a_folder_for_a_purpose_is_the_marked_one_and_else_the_one_with_the_name() {
+        let folder = |name: &str, kind, by_name| FolderListed {
+            name: name.to_owned(),
+            shown: name.to_owned(),
+            kind,
+            by_name,
+        };
+        let (junk, sent) = (Some(FolderKind::Junk), Some(FolderKind::Sent));
+        let marked = [
+            folder("Spam", None, junk),
+            folder("Unerwünscht", junk, None),
+        ];
+        let name =
+            |folders: &[FolderListed], kind| of_kind(folders, kind).map(|one| one.name.clone());
+        assert_eq!(name(&marked, FolderKind::Junk).unwrap(), "Unerwünscht");
+        let named = [folder("Spam", None, junk), folder("Sent", junk, sent)];
+        assert_eq!(name(&named[..1], FolderKind::Junk).unwrap(), "Spam");
+        assert_eq!(
+            name(&named, FolderKind::Sent),
+            None,
+            "it is marked for something else"
+        );
     }
 
     #[tokio::test]

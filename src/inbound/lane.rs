@@ -12,30 +12,35 @@ use tracing::{debug, info};
 
 use super::{
     Parts, SyncError,
+    board::Place,
     machine::{self, Effect, Event, Machine, Phase, Times, Trouble},
     open::{self, Opened, Stamp},
     plan,
     report::Report,
-    sync::{FOLDER, Reader},
+    sync::Reader,
     trouble,
+    visits::Visit,
 };
 use crate::{
-    diagnosis::{LaneExit, LaneStatus, warn_of_server},
-    governor::{Held, Place, Urgency},
+    diagnosis::{LaneExit, warn_of_server},
+    governor::{self, Held, Urgency},
     imap::{Idling, ImapError, Nudge, Session, Step},
-    model::{Account, LaneName, Lease},
+    model::{Account, FolderChoice, LaneName, Lease},
     store::StoreError,
 };
 
 /// A server that ends IDLE sooner than this would be asked in a busy loop.
 const SHORT_IDLE: Duration = Duration::from_secs(5);
 
-/// The inbound half of one account's task.
-pub struct Lane {
-    account: Arc<Account>,
+/// The reading of some folders of one account: of one that is watched, or of several that are visited in turn.
+pub(super) struct Lane {
+    pub(super) account: Arc<Account>,
     parts: Parts,
     machine: Machine,
-    reader: Reader,
+    /// One for each folder.
+    pub(super) readers: Vec<Visit>,
+    /// The folder that is selected; `None` before the next round of visits.
+    pub(super) at: Option<usize>,
     report: Report,
     connection: Connection,
     token: Option<Stamp>,
@@ -53,7 +58,7 @@ pub struct Lane {
     /// It ended IDLE at once on this connection; the next one gets a new chance.
     idle_ended: bool,
     /// What connections to this mailbox touch.
-    place: Place,
+    touches: governor::Place,
     /// What the lane waits for, where that is somebody else's trouble.
     held: Option<Held>,
     /// Somebody asked to look now.
@@ -81,16 +86,17 @@ type Successor = Result<Result<Option<Opened>, SyncError>, JoinError>;
 
 impl Lane {
     /// A lane that has not begun. `wake` is changed by whoever wants the mailbox looked at now.
-    pub fn new(
+    pub(super) fn new(
         account: Arc<Account>,
         lease: Lease,
         parts: Parts,
-        status: watch::Sender<LaneStatus>,
+        folders: Vec<FolderChoice>,
+        place: Place,
         wake: watch::Receiver<u64>,
     ) -> Self {
         let settings = parts.settings;
-        let place = Place::imap(&account);
-        parts.governor.begins_anew(&place);
+        let touches = governor::Place::imap(&account);
+        parts.governor.begins_anew(&touches);
         let times = Times {
             backoff: settings.backoff,
             parked: settings.parked_retry,
@@ -98,8 +104,17 @@ impl Lane {
         };
         Self {
             machine: Machine::new(times, Instant::now()),
-            reader: Reader::new(account.clone(), lease.clone(), parts.clone()),
-            report: Report::new(account.clone(), lease, parts.clone(), status),
+            readers: folders
+                .into_iter()
+                .map(|folder| Visit {
+                    folder,
+                    reader: Reader::new(account.clone(), lease.clone(), parts.clone()),
+                    name: None,
+                    refused: false,
+                })
+                .collect(),
+            at: None,
+            report: Report::new(account.clone(), lease, parts.clone(), place),
             connection: Connection::None,
             token: None,
             renewal: JoinSet::new(),
@@ -110,7 +125,7 @@ impl Lane {
             tokens: parts.keeper.changes(),
             idle_refused: false,
             idle_ended: false,
-            place,
+            touches,
             held: None,
             urgent: false,
             idle_since: Instant::now(),
@@ -122,8 +137,10 @@ impl Lane {
 
     /// Works until it is told to stop or the lease is gone. A stop cuts talk with the server short;
     /// what has been given to the store is awaited.
-    pub async fn run(mut self, stop: CancellationToken) -> LaneExit {
-        warn_of_server(&self.account, LaneName::Inbound);
+    pub(super) async fn run(mut self, stop: CancellationToken) -> LaneExit {
+        if self.report.is_first() {
+            warn_of_server(&self.account, LaneName::Inbound);
+        }
         loop {
             let event = match self.wait(&stop).await {
                 Wake::Stop => return Box::pin(self.close()).await,
@@ -131,6 +148,11 @@ impl Lane {
                 Wake::Successor(opened) => self.successor(*opened),
                 Wake::Nothing => continue,
             };
+            if event == Event::Woken {
+                for visit in &mut self.readers {
+                    visit.reader.look_again();
+                }
+            }
             let effects = self.machine.handle(event, Instant::now(), rand::random());
             if Box::pin(self.report.publish(&self.machine)).await.is_err() {
                 self.lease_lost = true;
@@ -203,12 +225,13 @@ impl Lane {
         match effect {
             Effect::Connect => {
                 self.held = None;
-                let urgency = if self.urgent {
-                    Urgency::Urgent
-                } else {
-                    Urgency::Usual
+                let urgency = match self.report.is_first() {
+                    _ if self.urgent => Urgency::Urgent,
+                    true => Urgency::Usual,
+                    false => Urgency::Extra,
                 };
-                let opening = open::open(&self.account, &self.parts, urgency);
+                let folder = self.only().cloned();
+                let opening = open::open(&self.account, &self.parts, folder.as_ref(), urgency);
                 match stop.run_until_cancelled(opening).await {
                     Some(Ok(opened)) => {
                         let renew_at = self.install(opened);
@@ -221,13 +244,17 @@ impl Lane {
             Effect::Renew => {
                 let (account, parts) = (self.account.clone(), self.parts.clone());
                 let known = self.token.map_or(0, |token| token.version);
-                self.renewal
-                    .spawn(async move { open::succeed(&account, &parts, known).await });
+                let folder = self.only().cloned();
+                self.renewal.spawn(async move {
+                    open::succeed(&account, &parts, folder.as_ref(), known).await
+                });
             }
             Effect::Adopt => {
                 self.take_leave();
                 if let Some(mut opened) = self.successor.take() {
-                    opened.selected = plan::adopted(opened.selected);
+                    opened.selected = opened
+                        .selected
+                        .map(|(name, selected)| (name, plan::adopted(selected)));
                     // What the old connection had still to tell is void.
                     self.pending.clear();
                     self.install(opened);
@@ -247,7 +274,7 @@ impl Lane {
 
     async fn sync(&mut self, stop: &CancellationToken) {
         // Another connection to this mailbox may have been asked for a rest that is this one's, too.
-        if let Some(held) = self.parts.governor.resting(&self.place) {
+        if let Some(held) = self.parts.governor.resting(&self.touches) {
             return self.fail(held.into());
         }
         let mut session = match std::mem::replace(&mut self.connection, Connection::None) {
@@ -259,14 +286,14 @@ impl Lane {
             },
             Connection::None => return self.fail(SyncError::NoFolder),
         };
-        let unit = self.reader.unit(&mut session, stop).await;
+        let unit = self.step(&mut session, stop).await;
         self.connection = Connection::Open(session);
         match unit {
-            Ok(unit) => {
+            Ok((unit, folder)) => {
                 self.report.contact();
                 if unit.new > 0 {
                     info!(
-                        account = %self.account.entered.key, folder = FOLDER, new = unit.new,
+                        account = %self.account.entered.key, folder, new = unit.new,
                         "mailbox synced"
                     );
                 }
@@ -310,7 +337,7 @@ impl Lane {
     }
 
     fn can_idle(&self, session: &Session) -> bool {
-        session.can("IDLE") && !self.idle_refused && !self.idle_ended
+        self.readers.len() == 1 && session.can("IDLE") && !self.idle_refused && !self.idle_ended
     }
 
     /// Puts a session to work; says when its successor is to be opened.
@@ -322,7 +349,15 @@ impl Lane {
         } else {
             settings.poll
         };
-        self.reader.selected(opened.selected);
+        self.at = None;
+        for visit in &mut self.readers {
+            visit.name = None;
+        }
+        if let (Some((name, selected)), Some(visit)) = (opened.selected, self.readers.first_mut()) {
+            visit.name = Some(name.clone());
+            visit.reader.selected(name, selected);
+            self.at = Some(0);
+        }
         self.connection = Connection::Open(Box::new(opened.session));
         self.token = opened.token;
         self.report.contact();
@@ -382,7 +417,7 @@ impl Lane {
             SyncError::Store(StoreError::LeaseLost { .. }) => self.lease_lost = true,
             error => {
                 if let SyncError::Imap(error) = &error {
-                    self.parts.governor.heard_imap(&self.place, error);
+                    self.parts.governor.heard_imap(&self.touches, error);
                 }
                 let trouble = trouble::trouble(&error);
                 if let SyncError::Held(held) = &error {

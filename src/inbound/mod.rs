@@ -9,6 +9,10 @@
 //! - A voided or fallen UID count makes everything be looked at again: mail that is known gets only an
 //!   instance, so that nothing is announced twice (I4).
 //! - After every hint and every wait the mailbox is listed, whatever the server said.
+//! - On every connection the newest UIDs, and once a day all, are compared with the store; what is missing is
+//!   brought in. Where much of a renumbered folder is unknown, its mail is kept and not announced.
+//! - The first folder of an account is watched; further ones are watched or visited, and one that does not
+//!   open stops no other.
 //! - The successor of a connection is open before the access token of the old one expires.
 //! - A connection is opened when the [`Governor`] says so, and what a server asks of one is kept by all whom it
 //!   speaks of.
@@ -29,9 +33,14 @@
 //! # Standards
 //! RFC 9051 §2.3.1.1 (unique identifiers), RFC 2177 (IDLE).
 
+mod audit;
+mod begin;
+mod board;
 mod body;
 mod budget;
+mod compare;
 mod lane;
+mod lanes;
 mod machine;
 mod open;
 mod plan;
@@ -45,17 +54,20 @@ mod testing_server;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_audit;
+#[cfg(test)]
 mod tests_catalogue;
 #[cfg(test)]
 mod tests_platform;
 #[cfg(test)]
 mod tests_said;
 mod trouble;
+mod visits;
 
 use std::{sync::Arc, time::Duration};
 
 pub use budget::Budget;
-pub use lane::Lane;
+pub use lanes::run;
 pub use trouble::SyncError;
 
 use crate::{
@@ -109,6 +121,11 @@ pub struct Settings {
     /// How long before the access token expires the next connection is opened; at most a fifth of the
     /// time that the token has left.
     pub renew_lead: Duration,
+    /// Between two complete audits of a folder.
+    pub audit: Duration,
+    /// Folders of an account, beside the first, that are watched on a connection of their own; further ones are
+    /// visited in turn on one more.
+    pub watched_folders: usize,
     /// Messages fetched at once.
     pub batch_messages: usize,
     /// Octets fetched at once, by the server's sizes; a larger mail is fetched alone, in slices.
@@ -131,6 +148,8 @@ impl Default for Settings {
             },
             parked_retry: Duration::from_secs(300),
             renew_lead: Duration::from_secs(300),
+            audit: Duration::from_secs(24 * 3_600),
+            watched_folders: 2,
             batch_messages: 200,
             batch_octets: 4 * 1024 * 1024,
             slice_octets: 1024 * 1024,

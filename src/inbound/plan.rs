@@ -32,6 +32,8 @@ pub(super) enum Why {
     NewValidity,
     /// The next UID is below one that was given already: the server was restored from a backup.
     UidNextFell,
+    /// UIDs that we know belong to other messages now: it was restored, and has gone on since.
+    UidsReused,
 }
 
 impl Why {
@@ -39,6 +41,7 @@ impl Why {
         match self {
             Self::NewValidity => "uidvalidity changed",
             Self::UidNextFell => "uidnext fell",
+            Self::UidsReused => "uids were used again",
         }
     }
 }
@@ -50,6 +53,15 @@ pub(super) fn adopted(found: Selected) -> Selected {
     Selected {
         uid_next: None,
         ..found
+    }
+}
+
+/// The plan where UIDs that are known belong to other messages.
+pub(super) fn reused(cursor: Cursor) -> SyncPlan {
+    SyncPlan::StartOver {
+        why: Why::UidsReused,
+        validity: cursor.validity,
+        generation: Generation(cursor.generation.0.saturating_add(1)),
     }
 }
 
@@ -65,7 +77,8 @@ pub(super) fn plan(known: Option<Cursor>, found: &Selected) -> SyncPlan {
         return SyncPlan::StartOver {
             why: Why::NewValidity,
             validity,
-            generation: Generation(0),
+            // Never 0 again: a validity that comes back must not bring back its old numbers.
+            generation: Generation(cursor.generation.0.saturating_add(1)),
         };
     }
     match found.uid_next {
@@ -180,12 +193,12 @@ mod tests {
             (
                 cursor(7, 2, 10),
                 found(8, Some(99)),
-                over(Why::NewValidity, 8, 0),
+                over(Why::NewValidity, 8, 3),
             ),
             (
                 cursor(7, 2, 10),
                 found(u32::MAX, Some(1)),
-                over(Why::NewValidity, u32::MAX, 0),
+                over(Why::NewValidity, u32::MAX, 3),
             ),
             // Bad input 12: the last UID there is.
             (
@@ -206,7 +219,7 @@ mod tests {
         let over = SyncPlan::StartOver {
             why: Why::NewValidity,
             validity: UidValidity::new(8).unwrap(),
-            generation: Generation(0),
+            generation: Generation(3),
         };
         let cases = [
             (found(7, Some(9)), go_on),

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use tokio::{sync::watch, time::Instant};
+use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 use super::{
     Parts, SyncError,
+    board::Place,
     machine::{Machine, Phase},
     trouble,
 };
@@ -21,7 +22,7 @@ pub(super) struct Report {
     account: Arc<Account>,
     lease: Lease,
     parts: Parts,
-    status: watch::Sender<LaneStatus>,
+    place: Place,
     /// The last failure.
     diagnosis: Option<Diagnosis>,
     /// Code of the trouble that was logged and is not over.
@@ -37,23 +38,23 @@ pub(super) struct Report {
 pub(super) struct LeaseLost;
 
 impl Report {
-    pub(super) fn new(
-        account: Arc<Account>,
-        lease: Lease,
-        parts: Parts,
-        status: watch::Sender<LaneStatus>,
-    ) -> Self {
+    pub(super) fn new(account: Arc<Account>, lease: Lease, parts: Parts, place: Place) -> Self {
         Self {
             account,
             lease,
             parts,
-            status,
+            place,
             diagnosis: None,
             told: None,
             stored: None,
             last_contact: None,
             watched: false,
         }
+    }
+
+    /// The lane of the folder that the account is known by.
+    pub(super) fn is_first(&self) -> bool {
+        self.place.at == 0
     }
 
     /// The server answered something good.
@@ -112,7 +113,7 @@ impl Report {
     }
 
     fn show(&self, state: LaneState, retry_at: Option<Timestamp>, now: Timestamp) {
-        self.status.send_if_modified(|status| {
+        self.place.update(|status| {
             // Trouble is shown until the mailbox is read again.
             let troubled = matches!(state, LaneState::Waiting | LaneState::Parked)
                 || (matches!(state, LaneState::Connecting | LaneState::Working)
@@ -128,9 +129,7 @@ impl Report {
                 retry_at,
                 last_contact: self.last_contact,
             };
-            let changed = *status != next;
             *status = next;
-            changed
         });
     }
 
@@ -139,9 +138,7 @@ impl Report {
         let key = &self.account.entered.key;
         let known = self.told;
         match (state, &self.diagnosis) {
-            (LaneState::Parked, Some(trouble))
-                if self.status.borrow().state != LaneState::Parked =>
-            {
+            (LaneState::Parked, Some(trouble)) if self.place.own().state != LaneState::Parked => {
                 if known == Some(trouble.code) {
                     debug!(account = %key, code = trouble.code, "still waits for an operator");
                     return;
@@ -156,9 +153,7 @@ impl Report {
             (LaneState::Waiting, Some(trouble)) if trouble.code.starts_with("held_") => {
                 debug!(account = %key, code = trouble.code, why = %trouble.why, "mailbox waits with others");
             }
-            (LaneState::Waiting, Some(trouble))
-                if self.status.borrow().state != LaneState::Waiting =>
-            {
+            (LaneState::Waiting, Some(trouble)) if self.place.own().state != LaneState::Waiting => {
                 if known.is_some() {
                     debug!(account = %key, code = trouble.code, why = %trouble.why, "still no mailbox");
                     return;
@@ -184,6 +179,9 @@ impl Report {
     }
 
     async fn store(&mut self, state: LaneState, now: Timestamp) -> Result<(), LeaseLost> {
+        if !self.is_first() {
+            return Ok(());
+        }
         let code = self.diagnosis.as_ref().map(|trouble| trouble.code);
         if self.stored == Some((state, code)) {
             return Ok(());

@@ -3,36 +3,43 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::warn;
 
 use super::{
     Parts, SyncError,
+    audit::Auditing,
     body::{self, Kept},
-    plan::{self, SyncPlan},
+    plan,
     suspect::{ENOUGH, Suspect, blame},
 };
 use crate::{
-    imap::{Listed, Selected, Session},
-    model::{Account, Cursor, Generation, Lease, Timestamp, Uid, fail_point},
+    imap::{Listed, Selected, Session, mailbox_name},
+    model::{Account, Lease, Timestamp, Uid, fail_point},
     store::{Aside, FolderRow, IngestBatch, IngestItem},
 };
 
-/// The one folder that is read.
-pub(super) const FOLDER: &str = "INBOX";
-
 /// UIDs asked for in one listing, at first.
-const WINDOW: u32 = 5_000;
+pub(super) const WINDOW: u32 = 5_000;
 /// UIDs asked for in one listing, at most, in mailboxes with many messages.
-const WIDEST: u32 = 1_000_000;
+pub(super) const WIDEST: u32 = 1_000_000;
 /// Mailboxes with fewer messages are listed at once, however far their UIDs reach.
 const SMALL: u32 = 50_000;
 
 /// How far the folder is read on this connection, and what is known to lie ahead.
 pub(super) struct Reader {
-    account: Arc<Account>,
-    lease: Lease,
-    parts: Parts,
-    folder: Option<FolderRow>,
+    pub(super) account: Arc<Account>,
+    pub(super) lease: Lease,
+    pub(super) parts: Parts,
+    /// The folder's name as the server spells it.
+    pub(super) name: String,
+    /// The same for people.
+    pub(super) shown: String,
+    pub(super) folder: Option<FolderRow>,
+    pub(super) auditing: Auditing,
+    /// The next step is one of comparing.
+    pub(super) audit_next: bool,
+    /// Somebody may have asked for an audit: the folder's row is read again.
+    reread: bool,
     /// What SELECT of this connection said; `None` once the plan for it was made.
     selected: Option<Selected>,
     exists: u32,
@@ -66,7 +73,12 @@ impl Reader {
             account,
             lease,
             parts,
+            name: String::new(),
+            shown: String::new(),
             folder: None,
+            auditing: Auditing::new(),
+            audit_next: false,
+            reread: false,
             selected: None,
             exists: 0,
             end: None,
@@ -80,13 +92,41 @@ impl Reader {
 
     /// A new connection has selected the folder: what was listed on the old one is forgotten, the
     /// cursor is read again from the store (I9).
-    pub(super) fn selected(&mut self, selected: Selected) {
+    pub(super) fn selected(&mut self, name: String, selected: Selected) {
+        self.shown = mailbox_name::decode(&name);
+        self.name = name;
         self.exists = selected.exists;
         self.end = selected.uid_next.map(u64::from);
         self.selected = Some(selected);
         self.folder = None;
         self.ahead.clear();
         self.window = WINDOW;
+        self.auditing = Auditing::new();
+        self.audit_next = false;
+    }
+
+    /// The folder was selected once more on the same connection, after others.
+    pub(super) fn revisited(&mut self, selected: Selected) {
+        let auditing = std::mem::replace(&mut self.auditing, Auditing::new());
+        self.selected(self.name.clone(), selected);
+        self.auditing = auditing;
+        self.auditing.revisited();
+    }
+
+    /// Somebody asked to look now, perhaps for more than what is new.
+    pub(super) fn look_again(&mut self) {
+        self.reread = true;
+    }
+
+    /// Reads the folder's row again; what was listed by the old one is forgotten.
+    pub(super) async fn reload(&mut self) -> Result<(), SyncError> {
+        if self.folder.is_some() {
+            let store = &self.parts.store;
+            self.folder = store.folder_get(self.account.id, &self.name).await?;
+            self.ahead.clear();
+            self.listed_to = None;
+        }
+        Ok(())
     }
 
     /// One unit: plan, or list, or one batch. Waiting for the server may be cut short by `stop`; what
@@ -104,6 +144,28 @@ impl Reader {
                 ..Unit::default()
             });
         }
+        if std::mem::take(&mut self.reread) {
+            self.reload().await?;
+        }
+        if std::mem::take(&mut self.audit_next) {
+            let unit = self.audit(session, stop).await?;
+            return Ok(Unit { more: true, ..unit });
+        }
+        let unit = self.read_on(session, stop).await?;
+        // New mail first, then one step of comparing, and again.
+        self.audit_next = !unit.more && self.wants_audit();
+        Ok(Unit {
+            more: unit.more || self.audit_next,
+            ..unit
+        })
+    }
+
+    /// Lists and reads what lies ahead of the cursor.
+    async fn read_on(
+        &mut self,
+        session: &mut Session,
+        stop: &CancellationToken,
+    ) -> Result<Unit, SyncError> {
         let folder = self.folder.clone().ok_or(SyncError::NoFolder)?;
         if self.ahead.is_empty() {
             self.list(session, &folder, stop).await?;
@@ -120,90 +182,8 @@ impl Reader {
         self.batch(session, folder, stop).await
     }
 
-    /// Makes the plan for a fresh SELECT and carries it out; true where there is something to read.
-    async fn begin(
-        &mut self,
-        session: &mut Session,
-        selected: &Selected,
-        stop: &CancellationToken,
-    ) -> Result<bool, SyncError> {
-        let now = self.parts.clock.now();
-        let known = self.parts.store.folder_get(self.account.id, FOLDER).await?;
-        let plan = plan::plan(known.as_ref().map(|folder| folder.cursor), selected);
-        self.folder = known;
-        let (cursor, history) = match plan {
-            SyncPlan::Unusable => return Err(SyncError::NoValidity),
-            SyncPlan::Nothing => return Ok(false),
-            SyncPlan::Continue { .. } => return Ok(true),
-            SyncPlan::FirstTime { validity } => {
-                let end = end(session, selected, stop).await?;
-                let start = self.start(session, end, stop).await?;
-                let cursor = Cursor {
-                    validity,
-                    generation: Generation(0),
-                    next: start,
-                };
-                info!(account = %self.account.entered.key, folder = FOLDER, from = start, "reading begins");
-                (cursor, end)
-            }
-            SyncPlan::StartOver {
-                why,
-                validity,
-                generation,
-            } => {
-                warn!(
-                    account = %self.account.entered.key, folder = FOLDER, why = why.as_str(),
-                    "the server voided its message numbers, looking at everything again"
-                );
-                let cursor = Cursor {
-                    validity,
-                    generation,
-                    next: 1,
-                };
-                (cursor, end(session, selected, stop).await?)
-            }
-        };
-        let folder = self
-            .parts
-            .store
-            .folder_start(&self.lease, FOLDER, cursor, history, now)
-            .await?;
-        self.folder = Some(folder);
-        Ok(true)
-    }
-
-    fn since(&self) -> Option<Timestamp> {
+    pub(super) fn since(&self) -> Option<Timestamp> {
         plan::wanted_since(self.account.entered.backfill, self.account.created_at)
-    }
-
-    /// Where a folder that was never seen begins: at its lowest wanted UID, looking from the newest
-    /// downwards until a whole window is too old.
-    async fn start(
-        &self,
-        session: &mut Session,
-        end: u64,
-        stop: &CancellationToken,
-    ) -> Result<u64, SyncError> {
-        let Some(since) = self.since() else {
-            return Ok(1);
-        };
-        let (mut start, mut high, mut window) = (end, end.saturating_sub(1), u64::from(WINDOW));
-        while let Some(last) = uid(high) {
-            let low = high.saturating_sub(window - 1).max(1);
-            let Some(first) = uid(low) else { break };
-            let listed = cut_short(stop, session.list(first, Some(last))).await?;
-            let wanted = listed
-                .iter()
-                .find(|one| plan::is_wanted(one, end, Some(since)));
-            match wanted {
-                Some(lowest) => start = u64::from(lowest.uid.get()),
-                // A whole window that is too old: so is what is below it. A gap says nothing.
-                None if !listed.is_empty() => break,
-                None => window = window.saturating_mul(2).min(WIDEST.into()),
-            }
-            high = low - 1;
-        }
-        Ok(start)
     }
 
     /// Lists what lies ahead: all of it where that is little, else the next window of UIDs.
@@ -351,13 +331,18 @@ impl Reader {
             next,
             items,
             list: self.account.entered.list,
+            audit: None,
         };
         let now = self.parts.clock.now();
         let done = match self.parts.store.ingest(&self.lease, batch, now).await {
             Ok(done) => done,
             Err(error) => {
                 // Whether the cursor moved is not known, or somebody else moved it: read it again.
-                self.folder = self.parts.store.folder_get(self.account.id, FOLDER).await?;
+                self.folder = self
+                    .parts
+                    .store
+                    .folder_get(self.account.id, &self.name)
+                    .await?;
                 self.ahead.clear();
                 self.listed_to = None;
                 return Err(error.into());
@@ -367,7 +352,7 @@ impl Reader {
         self.folder = Some(folder);
         for aside in &problems {
             warn!(
-                account = %self.account.entered.key, folder = FOLDER, uid = %aside.uid,
+                account = %self.account.entered.key, folder = %self.shown, uid = %aside.uid,
                 reason = ?aside.reason, detail = %aside.detail, "a mail was put aside"
             );
         }
@@ -390,32 +375,19 @@ impl Reader {
     }
 }
 
-/// The UID behind the last one that the mailbox can have now.
-async fn end(
-    session: &mut Session,
-    selected: &Selected,
-    stop: &CancellationToken,
-) -> Result<u64, SyncError> {
-    if let Some(next) = selected.uid_next {
-        return Ok(next.into());
-    }
-    let newest = cut_short(stop, session.newest()).await?;
-    Ok(newest.map_or(1, |one| u64::from(one.uid.get()) + 1))
-}
-
-fn uid(value: u64) -> Option<Uid> {
+pub(super) fn uid(value: u64) -> Option<Uid> {
     u32::try_from(value).ok().and_then(Uid::new)
 }
 
 /// Talk with the server ends at once when the lane is to stop: nothing was written yet.
-async fn cut_short<T, E: Into<SyncError>>(
+pub(super) async fn cut_short<T, E: Into<SyncError>>(
     stop: &CancellationToken,
     talk: impl Future<Output = Result<T, E>>,
 ) -> Result<T, SyncError> {
     cut_short_quietly(stop, talk).await?.map_err(Into::into)
 }
 
-async fn cut_short_quietly<T>(
+pub(super) async fn cut_short_quietly<T>(
     stop: &CancellationToken,
     work: impl Future<Output = T>,
 ) -> Result<T, SyncError> {

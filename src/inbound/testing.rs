@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::{Budget, Lane, Parts, Settings, testing_server::Server};
+use super::{Budget, Parts, Settings, board::Place, lane::Lane, testing_server::Server};
 use crate::{
     blob::{self, Blobs},
     diagnosis::{LaneExit, LaneState, LaneStatus},
@@ -114,6 +114,7 @@ impl World {
             smtp: crate::model::Server::new("localhost", 1, TlsMode::Tls),
             proxy: crate::model::ProxyChoice::Process,
             backfill,
+            folders: Folders::default(),
         };
         let account = store.account_add(&new, clock.now()).await.unwrap();
         let seen = LeaseRow {
@@ -195,17 +196,20 @@ impl World {
         }
     }
 
-    /// Octets that a lane's task keeps while it idles, beside its connection.
+    /// Octets that the lane of an account with one folder keeps while it idles, beside its connection.
     pub(super) fn task_octets(&self) -> usize {
-        let (sender, _) = watch::channel(LaneStatus::starting(self.parts.clock.now()));
-        let lane = Lane::new(
-            self.account.clone(),
-            self.lease.clone(),
-            self.parts.clone(),
-            sender,
-            watch::channel(0).1,
-        );
-        size_of_val(&lane.run(CancellationToken::new()))
+        let (status, _) = watch::channel(LaneStatus::starting(self.parts.clock.now()));
+        let (account, lease, parts) =
+            (self.account.clone(), self.lease.clone(), self.parts.clone());
+        let place = Place::several(&status, 1, parts.clock.now()).remove(0);
+        let folders = account.entered.folders.all().to_vec();
+        let wake = watch::channel(0).1;
+        let lane = Lane::new(account, lease, parts, folders, place, wake.clone());
+        let stop = CancellationToken::new();
+        let lane = size_of_val(&lane.run(stop.clone()));
+        let (account, lease, parts) =
+            (self.account.clone(), self.lease.clone(), self.parts.clone());
+        lane + size_of_val(&super::run(account, lease, parts, status, wake, stop))
     }
 
     /// Runs a lane beside the test.
@@ -213,15 +217,15 @@ impl World {
         let (sender, status) = watch::channel(LaneStatus::starting(self.parts.clock.now()));
         let (wake, woken) = watch::channel(0);
         let stop = CancellationToken::new();
-        let lane = Lane::new(
+        let mut tasks = JoinSet::new();
+        tasks.spawn(super::run(
             self.account.clone(),
             self.lease.clone(),
             self.parts.clone(),
             sender,
             woken,
-        );
-        let mut tasks = JoinSet::new();
-        tasks.spawn(lane.run(stop.clone()));
+            stop.clone(),
+        ));
         self.running = Some(Running {
             lane: tasks,
             stop,

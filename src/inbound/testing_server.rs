@@ -45,6 +45,14 @@ pub(super) struct State {
     /// The answer to every listing and fetch.
     pub(super) refuse_fetch: Option<&'static str>,
     pub(super) without_uidnext: bool,
+    /// UIDNEXT is said to be this much higher than it is.
+    pub(super) early_uidnext: u32,
+    /// Not named by the next listings.
+    pub(super) late: BTreeSet<u32>,
+    /// How many bodies were sent.
+    pub(super) bodies: u32,
+    /// INTERNALDATE is not said.
+    pub(super) undated: bool,
     /// Answered with NIL.
     pub(super) no_body: BTreeSet<u32>,
     /// Refused so many times more with a plain NO.
@@ -86,6 +94,10 @@ impl Server {
             refuse_fetch: None,
             cut_body: false,
             without_uidnext: false,
+            early_uidnext: 0,
+            late: BTreeSet::new(),
+            bodies: 0,
+            undated: false,
             no_body: BTreeSet::new(),
             refusals: BTreeMap::new(),
             refusal: "NO Internal error",
@@ -281,7 +293,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
                     let next = if state.without_uidnext {
                         String::new()
                     } else {
-                        format!("* OK [UIDNEXT {}] next\r\n", state.next)
+                        format!(
+                            "* OK [UIDNEXT {}] next\r\n",
+                            state.next + state.early_uidnext
+                        )
                     };
                     format!(
                         "* {} EXISTS\r\n* OK [UIDVALIDITY {}] ok\r\n{next}{tag} OK done",
@@ -318,19 +333,41 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
                 let (low, high) = part.split_once(':').unwrap_or((part, part));
                 let (low, high) = (number(low)?, number(high)?);
                 let range = low.min(high)..=low.max(high);
-                wanted.extend(state.mails.keys().filter(|uid| range.contains(uid)));
+                let there = state.mails.keys().filter(|uid| !state.late.contains(uid));
+                wanted.extend(there.filter(|uid| range.contains(uid)));
             }
             for uid in wanted {
                 let (mail, received) = state.mails.get(&uid)?.clone();
+                if items == "(UID)" {
+                    out.extend_from_slice(format!("* 1 FETCH (UID {uid})\r\n").as_bytes());
+                    continue;
+                }
+                if items.contains("HEADER.FIELDS (MESSAGE-ID)") {
+                    let text = String::from_utf8_lossy(&mail).into_owned();
+                    let line = text
+                        .lines()
+                        .take_while(|line| !line.is_empty())
+                        .find(|line| line.to_ascii_lowercase().starts_with("message-id:"));
+                    let line = line.map_or(String::new(), |line| format!("{line}\r\n"));
+                    out.extend_from_slice(
+                        format!(
+                            "* 1 FETCH (UID {uid} BODY[HEADER.FIELDS (MESSAGE-ID)] {{{}}}\r\n{line}\r\n)\r\n",
+                            line.len() + 2
+                        )
+                        .as_bytes(),
+                    );
+                    continue;
+                }
                 if items.contains("SIZE") {
                     let date = chrono::DateTime::from_timestamp_millis(received.millis())?;
                     let date = date.format("%d-%b-%Y %H:%M:%S +0000");
+                    let date = match state.undated {
+                        true => String::new(),
+                        false => format!(" INTERNALDATE \"{date}\""),
+                    };
                     out.extend_from_slice(
-                        format!(
-                            "* 1 FETCH (UID {uid} RFC822.SIZE {} INTERNALDATE \"{date}\")\r\n",
-                            mail.len()
-                        )
-                        .as_bytes(),
+                        format!("* 1 FETCH (UID {uid} RFC822.SIZE {}{date})\r\n", mail.len())
+                            .as_bytes(),
                     );
                     if state.vanishing.remove(&uid) {
                         state.mails.remove(&uid);
@@ -355,6 +392,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
                     );
                     continue;
                 }
+                state.bodies += 1;
                 let (origin, part) = match items.split_once('<') {
                     Some((_, partial)) => {
                         let (offset, octets) = partial.split_once('>')?.0.split_once('.')?;

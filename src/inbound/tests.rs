@@ -126,7 +126,7 @@ async fn a_new_uidvalidity_or_a_fallen_uidnext_loses_nothing_and_announces_nothi
     assert_eq!(world.until_stored(4).await, ["one", "two", "three", "four"]);
     world.until(LaneState::Ready).await;
     assert_eq!(world.received().await, 4);
-    assert_eq!(world.cursor().await.generation.0, 1);
+    assert_eq!(world.cursor().await.generation.0, 2);
 }
 
 /// Faults 38 and 41, bad inputs 5 and 11, and mail over the size limit.

@@ -5,7 +5,8 @@ use std::fmt;
 use secrecy::SecretString;
 
 use super::{
-    AccountId, CloudProviderId, EmailAddress, ListId, ProxyChoice, Timestamp, TlsVerify, TokenOwner,
+    AccountId, CloudProviderId, EmailAddress, Folders, ListId, ProxyChoice, Timestamp, TlsVerify,
+    TokenOwner,
 };
 
 /// An account's short key: 1 to 5 letters or digits, kept in upper case, unique.
@@ -228,6 +229,8 @@ pub struct NewAccount {
     pub proxy: ProxyChoice,
     /// Which past mail is wanted.
     pub backfill: Backfill,
+    /// Which folders are read.
+    pub folders: Folders,
 }
 
 /// A stored account.

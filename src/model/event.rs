@@ -41,10 +41,14 @@ pub enum EventKind {
     SendingRecovered,
     /// Somebody signed in who was not expected: an administrator has to confirm or discard it.
     GrantHeld,
+    /// An audit found mail that was missing, and brought it in.
+    FolderRepaired,
+    /// A folder's message numbers were voided; what was found is held until an administrator agrees.
+    FolderHeld,
 }
 
 impl EventKind {
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 19] = [
         Self::MessageReceived,
         Self::MessagePutAside,
         Self::MessageSent,
@@ -62,6 +66,8 @@ impl EventKind {
         Self::SendingStale,
         Self::SendingRecovered,
         Self::GrantHeld,
+        Self::FolderRepaired,
+        Self::FolderHeld,
     ];
 
     /// The stored and shown word.
@@ -84,6 +90,8 @@ impl EventKind {
             Self::SendingStale => "sending.stale",
             Self::SendingRecovered => "sending.recovered",
             Self::GrantHeld => "grant.held",
+            Self::FolderRepaired => "folder.repaired",
+            Self::FolderHeld => "folder.held",
         }
     }
 

@@ -7,10 +7,12 @@
 
 mod account;
 mod address;
+mod audit;
 mod backoff;
 mod event;
 mod fail_point;
 mod failure;
+mod folders;
 mod hold;
 mod id;
 mod lease;
@@ -27,10 +29,12 @@ pub use account::{
     Account, AccountKey, Authentication, Backfill, LaneName, NewAccount, Server, Service, TlsMode,
 };
 pub use address::{EmailAddress, InvalidAddress};
+pub use audit::{Audit, AuditKind, is_suspicious};
 pub use backoff::Backoff;
 pub use event::{EventKind, NewEvent, RecordedEvent};
 pub use fail_point::{FAIL_POINTS, fail_point};
 pub use failure::{Action, FailureClass};
+pub use folders::{FolderChoice, FolderKind, Folders};
 pub use hold::HoldKind;
 pub use id::{
     AccountId, CloudProviderId, ContactId, FolderId, Id, InteractionId, ListId, MessageId,

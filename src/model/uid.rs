@@ -7,6 +7,9 @@ use std::{fmt, num::NonZeroU32};
 pub struct Uid(NonZeroU32);
 
 impl Uid {
+    /// The lowest there can be.
+    pub const MIN: Self = Self(NonZeroU32::MIN);
+
     /// `None` for zero, which no message can have.
     pub fn new(value: u32) -> Option<Self> {
         NonZeroU32::new(value).map(Self)

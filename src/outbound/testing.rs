@@ -383,6 +383,7 @@ async fn add_account(
         smtp: Host::new("localhost", port, tls),
         proxy: crate::model::ProxyChoice::Process,
         backfill: Backfill::None,
+        folders: crate::model::Folders::default(),
     };
     parts.store.account_add(&new, now).await.unwrap()
 }

@@ -5,7 +5,7 @@ use super::{
     account_row::{self, Secrets, account, place},
     outbox,
     seal::Keys,
-    text::{Columns, cut},
+    text::{Columns, cut, json_list},
     tx::{Step, Tx},
 };
 use crate::model::{
@@ -17,7 +17,7 @@ const WHAT: &str = account_row::WHAT;
 macro_rules! columns {
     ($rest:literal) => {
         concat!(
-            "SELECT id, name, account_key, address, list_id, service, provider_id, login_user, delegate, password, imap_host, imap_port, imap_tls, imap_verify, imap_trust, smtp_host, smtp_port, smtp_tls, smtp_verify, smtp_trust, proxy, backfill, backfill_since, paused, version, created_at, updated_at FROM mail_accounts ",
+            "SELECT id, name, account_key, address, list_id, service, provider_id, login_user, delegate, password, imap_host, imap_port, imap_tls, imap_verify, imap_trust, smtp_host, smtp_port, smtp_tls, smtp_verify, smtp_trust, proxy, backfill, backfill_since, folders, paused, version, created_at, updated_at FROM mail_accounts ",
             $rest
         )
     };
@@ -74,7 +74,7 @@ async fn put(
     };
     tx.run(
         sqlx::query(
-            "UPDATE mail_accounts SET name = ?, account_key = ?, live_key = ?, address = ?, list_id = ?, service = ?, provider_id = ?, login_user = ?, delegate = ?, password = ?, imap_host = ?, imap_port = ?, imap_tls = ?, imap_verify = ?, imap_trust = ?, smtp_host = ?, smtp_port = ?, smtp_tls = ?, smtp_verify = ?, smtp_trust = ?, proxy = ?, backfill = ?, backfill_since = ?, version = version + 1, updated_at = ? WHERE id = ? AND removed_at IS NULL AND (? = 1 OR version = ?)",
+            "UPDATE mail_accounts SET name = ?, account_key = ?, live_key = ?, address = ?, list_id = ?, service = ?, provider_id = ?, login_user = ?, delegate = ?, password = ?, imap_host = ?, imap_port = ?, imap_tls = ?, imap_verify = ?, imap_trust = ?, smtp_host = ?, smtp_port = ?, smtp_tls = ?, smtp_verify = ?, smtp_trust = ?, proxy = ?, backfill = ?, backfill_since = ?, folders = ?, version = version + 1, updated_at = ? WHERE id = ? AND removed_at IS NULL AND (? = 1 OR version = ?)",
         )
         .bind(cut(&new.name, 100))
         .bind(new.key.as_str())
@@ -99,6 +99,7 @@ async fn put(
         .bind(proxy)
         .bind(backfill)
         .bind(since)
+        .bind(json_list(&new.folders.names(), 60_000).0)
         .bind(now.millis())
         .bind(id)
         .bind(i64::from(expect.is_none()))
@@ -127,7 +128,7 @@ impl Step for Add {
         let id = tx
             .insert(
                 sqlx::query(
-                    "INSERT INTO mail_accounts (name, account_key, live_key, address, list_id, service, login_user, imap_host, imap_port, imap_tls, imap_verify, smtp_host, smtp_port, smtp_tls, smtp_verify, backfill, paused, version, created_at, updated_at) VALUES ('', ?, ?, '', 0, '', '', '', 0, '', '', '', 0, '', '', '', 0, 0, ?, ?)",
+                    "INSERT INTO mail_accounts (name, account_key, live_key, address, list_id, service, login_user, imap_host, imap_port, imap_tls, imap_verify, smtp_host, smtp_port, smtp_tls, smtp_verify, backfill, folders, paused, version, created_at, updated_at) VALUES ('', ?, ?, '', 0, '', '', '', 0, '', '', '', 0, '', '', '', '', 0, 0, ?, ?)",
                 )
                 .bind(self.new.key.as_str())
                 .bind(self.new.key.as_str())

@@ -6,11 +6,11 @@ use sqlx::any::AnyRow;
 use super::{
     StoreError,
     seal::{Keys, Place},
-    text::{Columns, word},
+    text::{Columns, json, word},
 };
 use crate::model::{
     Account, AccountId, AccountKey, Authentication, Backfill, CloudProviderId, EmailAddress,
-    ListId, NewAccount, ProxyChoice, Server, Service, TlsMode, TlsVerify,
+    Folders, ListId, NewAccount, ProxyChoice, Server, Service, TlsMode, TlsVerify,
 };
 
 /// What a row is called in errors.
@@ -99,6 +99,14 @@ fn backfill(row: &AnyRow, id: i64) -> Result<Backfill, StoreError> {
     })
 }
 
+fn folders(row: &AnyRow, id: i64) -> Result<Folders, StoreError> {
+    let names: Vec<String> = json(WHAT, id, &row.col::<String>("folders")?)?;
+    Folders::parse(names.iter().map(String::as_str)).ok_or_else(|| StoreError::Damaged {
+        what: WHAT,
+        detail: format!("row {id} holds folders that cannot be"),
+    })
+}
+
 /// The whole row.
 pub(super) fn account(row: &AnyRow, secrets: Secrets<'_>) -> Result<Account, StoreError> {
     let id: i64 = row.col("id")?;
@@ -141,6 +149,7 @@ pub(super) fn account(row: &AnyRow, secrets: Secrets<'_>) -> Result<Account, Sto
             )?,
             proxy: proxy(row, id, secrets)?,
             backfill: backfill(row, id)?,
+            folders: folders(row, id)?,
         },
         paused: row.flag("paused")?,
         version: row.col("version")?,

@@ -22,7 +22,7 @@ impl Step for Number {
     async fn apply(&self, tx: &mut Tx) -> Result<u32, StoreError> {
         let rows = tx
             .all(
-                sqlx::query("SELECT id FROM events WHERE number IS NULL ORDER BY id LIMIT ?")
+                sqlx::query("SELECT id FROM events WHERE held_for = 0 AND number IS NULL ORDER BY id LIMIT ?")
                     .bind(self.0.clamp(0, 10_000)),
             )
             .await?;

@@ -4,10 +4,12 @@ use sqlx::any::AnyRow;
 
 use super::{
     Store, StoreError,
-    text::{Columns, cut, key_of, signed},
+    text::{Columns, cut, key_of, signed, unsigned, word},
     tx::{Step, Tx},
 };
-use crate::model::{AccountId, Cursor, FolderId, Generation, Lease, Timestamp, UidValidity};
+use crate::model::{
+    AccountId, Audit, AuditKind, Cursor, FolderId, Generation, Lease, Timestamp, UidValidity,
+};
 
 /// An IMAP mailbox of an account.
 #[derive(Clone, Debug)]
@@ -24,9 +26,21 @@ pub struct FolderRow {
     /// UIDs below this were there when the folder was started: of them only what the account wants
     /// by its date is taken. At most 2³².
     pub history: u64,
+    /// UIDs below this were listed once and are not wanted: a routine audit ends here.
+    pub floor: u64,
+    /// The audit that is under way.
+    pub audit: Option<Audit>,
+    /// When the last complete audit ended.
+    pub audited_at: Option<Timestamp>,
+    /// Messages that audits found missing and brought in, ever.
+    pub repaired: u64,
+    /// How often the server voided its UIDs, each time within an hour of the time before.
+    pub renumbered: u64,
+    /// What an audit found waits to be announced until an administrator agrees.
+    pub held: bool,
 }
 
-fn folder(row: &AnyRow) -> Result<FolderRow, StoreError> {
+pub(super) fn folder(row: &AnyRow) -> Result<FolderRow, StoreError> {
     let id: i64 = row.col("id")?;
     let (validity, next): (i64, i64) = (row.col("uidvalidity")?, row.col("next_uid")?);
     let damaged = |detail: String| StoreError::Damaged {
@@ -46,6 +60,17 @@ fn folder(row: &AnyRow) -> Result<FolderRow, StoreError> {
         .filter(|next| (1..=1 << 32).contains(next))
         .ok_or_else(|| damaged(format!("row {id} holds the impossible next UID {next}")))?;
     let history: i64 = row.col("history_uid")?;
+    let kind: Option<String> = row.col("audit")?;
+    let audit = match kind {
+        None => None,
+        Some(kind) => Some(Audit {
+            kind: word("folder", id, &kind, AuditKind::parse)?,
+            next: unsigned(row.col("audit_next")?),
+            since: row.time_if("audit_since")?,
+            found: unsigned(row.col("audit_found")?),
+            paired: unsigned(row.col("audit_paired")?),
+        }),
+    };
     Ok(FolderRow {
         id: FolderId::new(id),
         account: AccountId::new(row.col("account_id")?),
@@ -56,10 +81,26 @@ fn folder(row: &AnyRow) -> Result<FolderRow, StoreError> {
             next,
         },
         history: u64::try_from(history).unwrap_or(0),
+        floor: unsigned(row.col("floor_uid")?),
+        audit,
+        audited_at: row.time_if("audited_at")?,
+        repaired: unsigned(row.col("repaired")?),
+        renumbered: unsigned(row.col("renumbered")?),
+        held: row.flag("held")?,
     })
 }
 
-const BY_NAME: &str = "SELECT id, account_id, name, uidvalidity, generation, next_uid, history_uid FROM mail_folders WHERE account_id = ? AND name_key = ?";
+macro_rules! columns {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, account_id, name, uidvalidity, generation, next_uid, history_uid, floor_uid, audit, audit_next, audit_since, audit_found, audit_paired, audited_at, repaired, renumbered, held FROM mail_folders ",
+            $rest
+        )
+    };
+}
+const BY_NAME: &str = columns!("WHERE account_id = ? AND name_key = ?");
+pub(super) const BY_ID: &str = columns!("WHERE id = ?");
+const OF_ACCOUNT: &str = columns!("WHERE account_id = ? ORDER BY id");
 
 /// Moves a cursor on if it stands where it was read, at `expect`; `Conflict` otherwise.
 pub(super) async fn advance(
@@ -118,12 +159,13 @@ impl Step for Start {
         let moved = tx
             .run(
                 sqlx::query(
-                    "UPDATE mail_folders SET uidvalidity = ?, generation = ?, next_uid = ?, history_uid = ?, updated_at = ? WHERE account_id = ? AND name_key = ?",
+                    "UPDATE mail_folders SET uidvalidity = ?, generation = ?, next_uid = ?, history_uid = ?, floor_uid = ?, audit = NULL, updated_at = ? WHERE account_id = ? AND name_key = ?",
                 )
                 .bind(i64::from(self.cursor.validity.get()))
                 .bind(self.cursor.generation.0)
                 .bind(signed(self.cursor.next))
                 .bind(signed(self.history))
+                .bind(signed(self.cursor.next))
                 .bind(self.now)
                 .bind(account)
                 .bind(&self.key),
@@ -132,7 +174,7 @@ impl Step for Start {
         if moved == 0 {
             tx.insert(
                 sqlx::query(
-                    "INSERT INTO mail_folders (account_id, name, name_key, uidvalidity, generation, next_uid, history_uid, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    "INSERT INTO mail_folders (account_id, name, name_key, uidvalidity, generation, next_uid, history_uid, floor_uid, audit_next, audit_found, audit_paired, audited_at, repaired, renumbered, held, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, ?, 0, 0, 0, ?, ?)",
                 )
                 .bind(account)
                 .bind(&self.name)
@@ -141,6 +183,8 @@ impl Step for Start {
                 .bind(self.cursor.generation.0)
                 .bind(signed(self.cursor.next))
                 .bind(signed(self.history))
+                .bind(signed(self.cursor.next))
+                .bind(self.now)
                 .bind(self.now)
                 .bind(self.now),
             )
@@ -183,6 +227,15 @@ impl Store {
         let query = sqlx::query(BY_NAME).bind(account.get()).bind(key_of(name));
         let row = reader.first(query).await?;
         row.as_ref().map(folder).transpose()
+    }
+
+    /// The folders of an account that are read, oldest first.
+    pub async fn folder_list(&self, account: AccountId) -> Result<Vec<FolderRow>, StoreError> {
+        let mut reader = self.read("listing folders").await?;
+        let rows = reader
+            .all(sqlx::query(OF_ACCOUNT).bind(account.get()))
+            .await?;
+        rows.iter().map(folder).collect()
     }
 
     /// Fenced; makes the row, or moves it to a new validity, generation, cursor and history (I4).

@@ -4,13 +4,16 @@
 use serde_json::json;
 
 use super::{
-    Store, StoreError, contact, dialect, folder,
+    Store, StoreError,
+    audit::{self, AuditBatch},
+    audit_held, contact, dialect, folder,
+    ingest_batch::{Aside, IngestBatch, IngestItem, Ingested, NewMessage},
     text::{Columns, cut, cut_octets, hex, json_list, key_of, raw_columns, signed},
     tx::{Step, Tx},
 };
 use crate::model::{
     Attachment, Cursor, EventKind, FolderId, Lease, ListId, NewEvent, ParsedMail, RawMail,
-    Timestamp, Uid,
+    Timestamp,
 };
 
 /// Octets of each body kept in the row; the raw mail is complete.
@@ -21,96 +24,6 @@ const LIST: usize = 64 << 10;
 const ATTACHMENTS: usize = 200;
 /// How many of a mail's references are looked for, the newest first.
 const REFERENCES: usize = 8;
-
-/// A fetched message.
-#[derive(Clone, Debug)]
-pub struct NewMessage {
-    /// Where it stands in the folder.
-    pub uid: Uid,
-    /// The server's date of arrival.
-    pub internal_date: Timestamp,
-    /// Octets as counted.
-    pub size: u64,
-    /// Of the exact bytes.
-    pub sha256: [u8; 32],
-    /// The exact bytes; an object is durable before the batch is handed over.
-    pub raw: RawMail,
-    /// What was read from it, or why it could not be read (then it is stored all the same, I5).
-    pub parsed: Result<ParsedMail, String>,
-}
-
-/// Why a UID was put aside instead of stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AsideReason {
-    /// Listed, then gone.
-    Vanished,
-    /// The server gives no body.
-    NoBody,
-    /// Over the size limit.
-    Oversize,
-    /// Not to be read at all.
-    Unreadable,
-}
-
-impl AsideReason {
-    /// The stored and shown word.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Vanished => "vanished",
-            Self::NoBody => "no_body",
-            Self::Oversize => "oversize",
-            Self::Unreadable => "unreadable",
-        }
-    }
-}
-
-/// A UID that is put aside (I5).
-#[derive(Clone, Debug)]
-pub struct Aside {
-    /// Where it stands in the folder.
-    pub uid: Uid,
-    /// Why.
-    pub reason: AsideReason,
-    /// Why, in words.
-    pub detail: String,
-    /// What there is of it.
-    pub raw: Option<RawMail>,
-}
-
-/// What became of one UID.
-#[derive(Clone, Debug)]
-pub enum IngestItem {
-    /// It is stored.
-    Message(Box<NewMessage>),
-    /// It is put aside.
-    Aside(Aside),
-}
-
-/// A run of decided UIDs of one folder.
-#[derive(Clone, Debug)]
-pub struct IngestBatch {
-    /// The folder.
-    pub folder: FolderId,
-    /// As read; the commit is refused (`Conflict`) if the row moved.
-    pub expect: Cursor,
-    /// Where the cursor stands after the commit.
-    pub next: u64,
-    /// Ascending UIDs in `expect.next..next`.
-    pub items: Vec<IngestItem>,
-    /// Where senders are saved.
-    pub list: ListId,
-}
-
-/// What a batch came to.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Ingested {
-    /// Messages that were not known.
-    pub new_messages: u32,
-    /// Messages that were known and appeared again.
-    pub known_messages: u32,
-    /// UIDs put aside.
-    pub put_aside: u32,
-}
 
 /// A message ready for its columns: everything that takes thought happens before the writer.
 struct Ready {
@@ -201,6 +114,7 @@ struct Ingest {
     next: u64,
     items: Vec<Item>,
     list: ListId,
+    audit: Option<AuditBatch>,
     weight: usize,
     now: Timestamp,
 }
@@ -223,7 +137,24 @@ impl Step for Ingest {
 
     async fn apply(&self, tx: &mut Tx) -> Result<Ingested, StoreError> {
         // The cursor first: a batch whose folder moved is refused before anything is written.
-        folder::advance(tx, self.lease.account, self.folder, self.expect, self.next).await?;
+        let mut held = None;
+        match &self.audit {
+            None => {
+                folder::advance(tx, self.lease.account, self.folder, self.expect, self.next)
+                    .await?;
+            }
+            Some(audit) => {
+                let none = audit::Counts::default();
+                audit::count(tx, &self.lease, self.folder, self.expect, none).await?;
+                if audit.renumbered {
+                    held = Some(audit_held::newest_event(tx).await?);
+                }
+                for (uid, message) in &audit.paired {
+                    self.appears(tx, i64::from(uid.get()), message.get())
+                        .await?;
+                }
+            }
+        }
         let mut done = Ingested::default();
         for item in &self.items {
             match item {
@@ -240,11 +171,55 @@ impl Step for Ingest {
                 }
             }
         }
+        if let Some(audit) = &self.audit {
+            let paired = u64::try_from(audit.paired.len()).unwrap_or(u64::MAX);
+            let found = done.new_messages.into();
+            let counts = audit::Counts {
+                found: if audit.recent { 0 } else { found },
+                paired: paired.saturating_add(done.known_messages.into()),
+                repaired: if audit.recent { found } else { 0 },
+            };
+            audit::count(tx, &self.lease, self.folder, self.expect, counts).await?;
+        }
+        if let Some(after) = held {
+            audit_held::hold(tx, self.lease.account, self.folder, after).await?;
+        }
         Ok(done)
     }
 }
 
 impl Ingest {
+    async fn appears(&self, tx: &mut Tx, uid: i64, message: i64) -> Result<(), StoreError> {
+        tx.run(
+            sqlx::query(dialect::instance_put(tx.engine))
+                .bind(self.folder.get())
+                .bind(i64::from(self.expect.validity.get()))
+                .bind(self.expect.generation.0)
+                .bind(uid)
+                .bind(message),
+        )
+        .await?;
+        Ok(())
+    }
+
+    /// The message with the same bytes that has no UID in the folder as it is numbered now: servers that
+    /// renumber may date anew as well.
+    async fn unplaced(&self, tx: &mut Tx, sha256: &str) -> Result<Option<i64>, StoreError> {
+        let row = tx
+            .first(
+                sqlx::query(
+                    "SELECT MIN(m.id) AS id FROM mail_messages m WHERE m.account_id = ? AND m.sha256 = ? AND NOT EXISTS (SELECT 1 FROM mail_instances i WHERE i.message_id = m.id AND i.folder_id = ? AND i.uidvalidity = ? AND i.generation = ?)",
+                )
+                .bind(self.lease.account.get())
+                .bind(sha256)
+                .bind(self.folder.get())
+                .bind(i64::from(self.expect.validity.get()))
+                .bind(self.expect.generation.0),
+            )
+            .await?;
+        Ok(row.map(|row| row.col("id")).transpose()?.flatten())
+    }
+
     /// True: it was not known.
     async fn message(&self, tx: &mut Tx, new: &Ready) -> Result<bool, StoreError> {
         let known = tx
@@ -257,19 +232,15 @@ impl Ingest {
                 .bind(new.internal_date),
             )
             .await?;
+        let mut known = known.map(|row| row.col("id")).transpose()?;
+        if known.is_none() && self.audit.as_ref().is_some_and(|audit| audit.renumbered) {
+            known = self.unplaced(tx, &new.sha256).await?;
+        }
         let (id, is_new) = match known {
-            Some(row) => (row.col("id")?, false),
+            Some(id) => (id, false),
             None => (self.insert(tx, new).await?, true),
         };
-        tx.run(
-            sqlx::query(dialect::instance_put(tx.engine))
-                .bind(self.folder.get())
-                .bind(i64::from(self.expect.validity.get()))
-                .bind(self.expect.generation.0)
-                .bind(new.uid)
-                .bind(id),
-        )
-        .await?;
+        self.appears(tx, new.uid, id).await?;
         Ok(is_new)
     }
 
@@ -458,17 +429,19 @@ impl Store {
     ) -> Result<Ingested, StoreError> {
         let mut weight = 0_usize;
         let mut items = Vec::with_capacity(batch.items.len());
-        let mut lowest = batch.expect.next;
+        let (mut lowest, end) = match batch.audit {
+            None => (batch.expect.next, batch.next),
+            Some(_) => (1, batch.expect.next),
+        };
         for item in batch.items {
             let uid = match &item {
                 IngestItem::Message(message) => message.uid,
                 IngestItem::Aside(aside) => aside.uid,
             };
             let uid = u64::from(uid.get());
-            if uid < lowest || uid >= batch.next {
+            if uid < lowest || uid >= end {
                 return Err(StoreError::Conflict(format!(
-                    "UID {uid} is out of order in a batch of {}..{}",
-                    batch.expect.next, batch.next
+                    "UID {uid} is out of order in a batch of {lowest}..{end}"
                 )));
             }
             lowest = uid.saturating_add(1);
@@ -492,6 +465,7 @@ impl Store {
             next: batch.next,
             items,
             list: batch.list,
+            audit: batch.audit,
             weight,
             now,
         };

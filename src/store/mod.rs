@@ -29,6 +29,9 @@ mod about;
 mod account;
 mod account_row;
 mod announce;
+mod audit;
+mod audit_held;
+mod audit_read;
 mod check;
 mod contact;
 mod dialect;
@@ -38,6 +41,7 @@ mod folder;
 mod freshness;
 mod grant;
 mod ingest;
+mod ingest_batch;
 mod lane;
 mod lease;
 mod message;
@@ -60,11 +64,13 @@ mod writer;
 
 pub use about::RefusalRow;
 pub use announce::{Announcement, Silence};
+pub use audit::AuditBatch;
+pub use audit_read::KnownRow;
 pub use contact::{ContactRow, ListRow};
 pub use error::{OpenError, StoreError};
 pub use folder::FolderRow;
 pub use freshness::{Contacts, FreshnessRow};
-pub use ingest::{Aside, AsideReason, IngestBatch, IngestItem, Ingested, NewMessage};
+pub use ingest_batch::{Aside, AsideReason, IngestBatch, IngestItem, Ingested, NewMessage};
 pub use lane::LaneRow;
 pub use lease::LeaseRow;
 pub use message::{InteractionRow, MessageRow, ProblemRow};
@@ -76,6 +82,7 @@ pub use outbox::{
 };
 pub use provider::CloudProviderChange;
 pub use sign_in::{ConfirmedSignIn, SettledSignIn};
+pub use text::key_of;
 pub use writer::Writer;
 
 use std::{

@@ -32,8 +32,8 @@ pub(super) fn cut_octets(text: &str, max: usize) -> (String, bool) {
 }
 
 /// The fixed-size key that text from outside is looked up by (index lengths and collations differ
-/// between the engines): lower-case hex SHA-256.
-pub(super) fn key_of(text: &str) -> String {
+/// between the engines): lower-case hex SHA-256. Of a Message-ID: without angle brackets.
+pub fn key_of(text: &str) -> String {
     hex(&Sha256::digest(text.as_bytes()))
 }
 

@@ -137,6 +137,7 @@ impl Bench {
             smtp: Server::new("localhost", 1, TlsMode::Tls),
             proxy: crate::model::ProxyChoice::Process,
             backfill: Backfill::None,
+            folders: crate::model::Folders::default(),
         };
         let id = self
             .store

@@ -70,6 +70,7 @@ impl Bench {
             imap: server.clone(),
             smtp: server,
             backfill: Backfill::None,
+            folders: crate::model::Folders::default(),
             proxy: ProxyChoice::default(),
         };
         self.store.account_add(&new, now).await.unwrap()

@@ -20,6 +20,7 @@ mod clocks;
 mod commands;
 mod doctor;
 mod faults;
+mod folders;
 mod full_disk;
 mod governor;
 mod imap;

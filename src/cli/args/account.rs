@@ -58,6 +58,33 @@ pub(in crate::cli) enum AccountCommand {
         /// Key or id
         account: String,
     },
+    /// Show the folders that are read, how far, and what the last comparison with the server said
+    #[command(after_help = "Example:\n  motion-email account folders SUPP1")]
+    Folders {
+        /// Key or id
+        account: String,
+    },
+    /// Bring in all mail that arrived since a date; what is there already stays as it is
+    #[command(after_help = "Example:\n  motion-email account reingest SUPP1 --since 2026-01-31")]
+    Reingest {
+        /// Key or id
+        account: String,
+        /// A date (2026-01-31), or with a time (2026-01-31T08:00:00Z)
+        #[arg(long, value_name = "DATE", value_parser = Backfill::since)]
+        since: Backfill,
+    },
+    /// Announce mail that was held because its folder was renumbered and most of it is unknown
+    #[command(
+        after_help = "What is held, and in which folder, the list of an account's folders says.\n\n\
+        Example:\n  motion-email account release SUPP1\n  motion-email account release SUPP1 --silently"
+    )]
+    Release {
+        /// Key or id
+        account: String,
+        /// Keep it without announcing it as received
+        #[arg(long)]
+        silently: bool,
+    },
     /// Remove an account
     #[command(after_help = "Example:\n  motion-email account remove SUPP1")]
     Remove {
@@ -81,6 +108,10 @@ pub(in crate::cli) struct Settings<Names: Args> {
     /// Which mail of the past is wanted: none, all, or from a date on (2026-01-31, or with a time) [default: none]
     #[arg(long, value_name = "none|all|DATE", value_parser = Backfill::parse)]
     pub(in crate::cli) backfill: Option<Backfill>,
+    /// A folder that is read, repeatable, all of them: a name, or what it is for (\\Junk, \\Archive, \\Sent, \\Trash,
+    /// \\Drafts, \\All); the first is watched without a pause [default: INBOX]
+    #[arg(long = "folder", value_name = "FOLDER")]
+    pub(in crate::cli) folders: Vec<String>,
 }
 
 /// What a new account needs.
@@ -277,6 +308,14 @@ pub(in crate::cli) enum VerifyWord {
 pub(in crate::cli) struct Backfill(pub(in crate::cli) String);
 
 impl Backfill {
+    /// A date or time only.
+    pub(in crate::cli) fn since(text: &str) -> Result<Self, String> {
+        match text.trim().to_ascii_lowercase().as_str() {
+            "none" | "all" => Err("use a date like 2026-01-31, or 2026-01-31T08:00:00Z".to_owned()),
+            _ => Self::parse(text),
+        }
+    }
+
     /// `none`, `all`, a date (from its local midnight on), or a time as in RFC 3339.
     pub(in crate::cli) fn parse(text: &str) -> Result<Self, String> {
         use chrono::{DateTime, Local, NaiveDate, NaiveTime, SecondsFormat};

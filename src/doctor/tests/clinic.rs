@@ -238,6 +238,7 @@ impl Clinic {
             imap: crate::model::Server::new(odd.host, ports[0], TlsMode::Tls),
             smtp: crate::model::Server::new(odd.host, ports[1], TlsMode::Tls),
             backfill: Backfill::None,
+            folders: crate::model::Folders::default(),
             proxy: ProxyChoice::Process,
         };
         let account = store.account_add(&new, now).await.unwrap();

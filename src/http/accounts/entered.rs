@@ -4,7 +4,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use crate::model::{
-    Account, AccountKey, Authentication, Backfill, CloudProviderId, EmailAddress, ListId,
+    Account, AccountKey, Authentication, Backfill, CloudProviderId, EmailAddress, Folders, ListId,
     NewAccount, Service, Timestamp,
 };
 
@@ -34,6 +34,7 @@ pub(in crate::http) struct AccountBody {
     smtp: Given<ServerBody>,
     proxy: Given<String>,
     backfill: Given<String>,
+    folders: Given<Vec<String>>,
     version: Given<i64>,
     confirmed_signed_in_as: Given<String>,
     #[serde(flatten)]
@@ -145,6 +146,21 @@ fn read(
         )
         .or_else(|| stored.map(|s| s.backfill))
         .unwrap_or(Backfill::None);
+    let given = matches!(body.folders, Given::Null);
+    let folders = problems.optional("folders", body.folders);
+    let folders = match folders {
+        Some(names) => {
+            let folders = Folders::parse(names.iter().map(String::as_str));
+            if folders.is_none() {
+                problems.add(
+                    "folders",
+                    "must be 1 to 50 folder names, \"INBOX\", or what a folder is for: \"\\\\Junk\", \"\\\\Archive\", \"\\\\Sent\", \"\\\\Trash\", \"\\\\Drafts\", \"\\\\All\"",
+                );
+            }
+            folders
+        }
+        None => stored.filter(|_| !given).map(|s| s.folders.clone()),
+    };
     Some(Entered {
         account: NewAccount {
             name: name?,
@@ -157,6 +173,7 @@ fn read(
             smtp: smtp?,
             proxy: proxy?,
             backfill,
+            folders: folders.unwrap_or_default(),
         },
         version,
         confirmed_signed_in_as,

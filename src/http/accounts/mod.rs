@@ -1,6 +1,7 @@
 //! Accounts: the routes below `/api/mail/accounts`.
 
 mod entered;
+mod folders;
 mod identity;
 mod server;
 mod shown;
@@ -17,6 +18,7 @@ use crate::{
     transcript::Subject,
 };
 
+pub(super) use folders::{folders, reingest, release};
 pub(super) use server::proxy;
 pub(super) use shown::ShownAccount;
 pub(super) use transcript::transcript;

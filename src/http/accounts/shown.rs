@@ -33,6 +33,7 @@ pub(in crate::http) struct ShownAccount {
     /// A URL without its password, `direct`, or `null` for the process's.
     proxy: Option<String>,
     backfill: String,
+    folders: Vec<String>,
     paused: bool,
     version: i64,
     created_at: String,
@@ -115,6 +116,7 @@ impl ShownAccount {
                 Backfill::All => "all".to_owned(),
                 Backfill::Since(time) => time.rfc3339(),
             },
+            folders: entered.folders.names(),
             paused: account.paused,
             version: account.version,
             created_at: account.created_at.rfc3339(),

@@ -71,6 +71,7 @@ async fn received(office: &Office, account: i64, raw: &str) -> i64 {
         next: 2,
         items: vec![IngestItem::Message(Box::new(message))],
         list: ListId::new(1),
+        audit: None,
     };
     store.ingest(&lease, batch, now).await.unwrap();
     let list = office.get("/api/mail/messages").await.expect(200);
@@ -310,4 +311,50 @@ async fn numbered_events_are_read_in_order_from_any_place() {
     assert_eq!((&rest["count"], &rest["next"]), (&json!(0), &json!(next)));
     let wrong = office.get("/api/mail/events?after=-1&limit=1001").await;
     wrong.problem(422, "invalid_fields", &["after", "limit"]);
+}
+
+#[tokio::test]
+async fn folders_are_shown_and_mail_of_the_past_is_asked_for_with_a_date() {
+    let office = office().await;
+    let id = office.account().await;
+    let path = format!("/api/mail/accounts/{id}");
+    let answer = office
+        .post(
+            &format!("{path}/reingest"),
+            json!({"since": "2026-01-31T00:00:00Z"}),
+        )
+        .await;
+    answer.problem(409, "account_not_read_yet", &[]);
+    let answer = office
+        .post(&format!("{path}/reingest"), json!({"since": "yesterday"}))
+        .await;
+    answer.problem(422, "invalid_fields", &["since"]);
+    let answer = office.post(&format!("{path}/release"), json!({})).await;
+    answer.problem(422, "invalid_fields", &["announce"]);
+    let account = AccountId::new(id);
+    let lease = lease(&office, account).await;
+    let now = office.desk.clock.now();
+    let cursor = Cursor {
+        validity: UidValidity::new(7).unwrap(),
+        generation: Generation(0),
+        next: 5,
+    };
+    let store = &office.desk.store;
+    let start = store.folder_start(&lease, "Entw&APw-rfe", cursor, 1, now);
+    start.await.unwrap();
+    let shown = office.get(&format!("{path}/folders")).await.expect(200);
+    assert_eq!(shown["rows"][0]["name"], "Entwürfe");
+    assert_eq!(shown["rows"][0]["audit"], Value::Null);
+    let asked = json!({"since": "2026-01-31T00:00:00Z"});
+    let answer = office.post(&format!("{path}/reingest"), asked).await;
+    assert_eq!(answer.expect(202)["folders"], 1);
+    let shown = office.get(&format!("{path}/folders")).await.expect(200);
+    assert_eq!(
+        shown["rows"][0]["audit"],
+        json!({"why": "asked", "next": 5, "since": "2026-01-31T00:00:00.000Z", "found": 0, "paired": 0})
+    );
+    let released = office
+        .post(&format!("{path}/release"), json!({"announce": true}))
+        .await;
+    assert_eq!(released.expect(200)["rows"][0]["held"], false);
 }

@@ -300,6 +300,7 @@ pub fn new_account(key: &str, list: ListId) -> NewAccount {
         smtp: Server::new("smtp.corp.example", 587, TlsMode::StartTls),
         proxy: motion_email::model::ProxyChoice::Process,
         backfill: Backfill::Since(at(-5)),
+        folders: motion_email::model::Folders::default(),
     }
 }
 
@@ -364,6 +365,7 @@ pub fn batch(folder: &FolderRow, list: ListId, next: u64, mails: Vec<NewMessage>
             .map(|mail| IngestItem::Message(Box::new(mail)))
             .collect(),
         list,
+        audit: None,
     }
 }
 

@@ -124,6 +124,7 @@ CREATE TABLE IF NOT EXISTS mail_accounts (
     proxy BLOB, -- sealed; NULL: as the process has it
     backfill VARCHAR(20) NOT NULL,
     backfill_since BIGINT,
+    folders TEXT NOT NULL, -- JSON: names and attributes
     paused BIGINT NOT NULL, -- 0 or 1
     version BIGINT NOT NULL,
     inbound_state VARCHAR(40),
@@ -156,6 +157,17 @@ CREATE TABLE IF NOT EXISTS mail_folders (
     generation BIGINT NOT NULL,
     next_uid BIGINT NOT NULL,
     history_uid BIGINT NOT NULL, -- below: there when the folder was started, wanted by date only
+    floor_uid BIGINT NOT NULL, -- below: listed once and not wanted; a routine audit ends here
+    audit VARCHAR(20), -- why the folder is compared with the store now; NULL: it is not
+    audit_next BIGINT NOT NULL, -- UIDs from here up to next_uid are compared
+    audit_since BIGINT, -- what arrived since is wanted, whatever the account says
+    audit_found BIGINT NOT NULL, -- messages that were missing here
+    audit_paired BIGINT NOT NULL, -- messages that were known under another UID
+    audited_at BIGINT, -- end of the last complete audit
+    repaired BIGINT NOT NULL, -- messages that audits found missing, ever
+    renumbered BIGINT NOT NULL, -- how often its UIDs were voided within an hour of the time before
+    renumbered_at BIGINT,
+    held BIGINT NOT NULL, -- 0 or 1: what the audit found waits for an administrator's word
     created_at BIGINT NOT NULL,
     updated_at BIGINT NOT NULL,
     UNIQUE (account_id, name_key)
@@ -307,9 +319,11 @@ CREATE TABLE IF NOT EXISTS events (
     once_key VARCHAR(200) NOT NULL,
     payload TEXT NOT NULL, -- JSON
     created_at BIGINT NOT NULL,
+    held_for BIGINT NOT NULL DEFAULT 0, -- the folder whose audit holds it back; 0: none
     UNIQUE (once_key),
     UNIQUE (number)
 );
+CREATE INDEX IF NOT EXISTS events_held_for_number ON events (held_for, number);
 CREATE TABLE IF NOT EXISTS event_counter (
     id BIGINT NOT NULL PRIMARY KEY,
     last BIGINT NOT NULL
