@@ -273,7 +273,7 @@ impl Book {
                 let Some(scope) = place.scope(*of) else {
                     return Out::default();
                 };
-                let begins = self.rests.add(scope, *time, said, now);
+                let begins = self.rests.add(&scope, *time, said, now);
                 let mut answers = Vec::new();
                 for host in self.hosts.values_mut() {
                     for line in &mut host.lines {
@@ -286,7 +286,7 @@ impl Book {
                     }
                 }
                 let news = begins.then(|| News::Rests {
-                    scope: scope.clone(),
+                    scope,
                     time: *time,
                     said: said.clone(),
                 });

@@ -20,8 +20,8 @@ pub struct Place {
     pub(super) host: Arc<str>,
     /// The user name, in lower case.
     pub(super) login: Arc<str>,
-    /// What rests concern it, widest first.
-    pub(super) scopes: Arc<[Scope; 4]>,
+    /// The IMAP host and user name of the account.
+    mailbox: (Arc<str>, Arc<str>),
 }
 
 /// Whom a rest is kept by.
@@ -61,29 +61,38 @@ impl Place {
         login: Arc<str>,
         mailbox: (Arc<str>, Arc<str>),
     ) -> Self {
-        let domain = login.split_once('@').map_or("", |(_, domain)| domain);
+        Self {
+            talk,
+            host,
+            login,
+            mailbox,
+        }
+    }
+
+    /// What rests concern it, widest first.
+    pub(super) fn scopes(&self) -> [Scope; 4] {
+        let domain = self.login.split_once('@').map_or("", |(_, domain)| domain);
         let scope = |kind, host: &Arc<str>, whose: Arc<str>| Scope {
             kind,
             host: Arc::clone(host),
             whose,
         };
-        let scopes = [
-            scope(HoldKind::Host, &host, "".into()),
+        let (host, login) = (&self.host, &self.login);
+        [
+            scope(HoldKind::Host, host, "".into()),
             // A tenant's domains are not known; its users of one domain share a tenant for certain.
-            scope(HoldKind::Tenant, &host, domain.into()),
-            scope(HoldKind::Login, &host, Arc::clone(&login)),
-            scope(HoldKind::Mailbox, &mailbox.0, mailbox.1),
-        ];
-        Self {
-            talk,
-            host,
-            login,
-            scopes: Arc::new(scopes),
-        }
+            scope(HoldKind::Tenant, host, domain.into()),
+            scope(HoldKind::Login, host, Arc::clone(login)),
+            scope(
+                HoldKind::Mailbox,
+                &self.mailbox.0,
+                Arc::clone(&self.mailbox.1),
+            ),
+        ]
     }
 
-    pub(super) fn scope(&self, kind: HoldKind) -> Option<&Scope> {
-        self.scopes.iter().find(|scope| scope.kind == kind)
+    pub(super) fn scope(&self, kind: HoldKind) -> Option<Scope> {
+        self.scopes().into_iter().find(|scope| scope.kind == kind)
     }
 }
 

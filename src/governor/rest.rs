@@ -58,7 +58,7 @@ impl Rests {
             return None;
         }
         place
-            .scopes
+            .scopes()
             .iter()
             .filter_map(|scope| self.running.get_key_value(scope))
             .filter(|(_, rest)| rest.until > now)
@@ -67,7 +67,7 @@ impl Rests {
 
     /// Forgets what was asked of this place's login and mailbox alone.
     pub(super) fn forget(&mut self, place: &Place) {
-        for scope in place.scopes.iter() {
+        for scope in &place.scopes() {
             if matches!(scope.kind, HoldKind::Login | HoldKind::Mailbox) {
                 self.running.remove(scope);
             }

@@ -23,7 +23,8 @@ use crate::{
 pub struct Session {
     pub(super) wire: Wire,
     pub(super) settings: Settings,
-    capabilities: Capabilities,
+    /// Sorted, between spaces: a session lives for long, and a set takes ten times the room.
+    capabilities: Box<str>,
     pub(super) counters: Counters,
     /// Lives as long as the connection.
     keepsake: Option<Box<dyn fmt::Debug + Send + Sync>>,
@@ -64,10 +65,12 @@ pub struct Listed {
 
 impl Session {
     pub(super) fn new(wire: Wire, settings: Settings, capabilities: Capabilities) -> Self {
+        let mut names: Vec<String> = capabilities.into_iter().collect();
+        names.sort_unstable();
         Self {
             wire,
             settings,
-            capabilities,
+            capabilities: names.join(" ").into_boxed_str(),
             counters: Counters::default(),
             keepsake: None,
         }
@@ -80,14 +83,12 @@ impl Session {
 
     /// True when the server announced this capability behind the login; in upper case.
     pub fn can(&self, capability: &str) -> bool {
-        self.capabilities.contains(capability)
+        self.capabilities.split(' ').any(|name| name == capability)
     }
 
     /// Every capability announced behind the login, in upper case, sorted.
     pub fn capabilities(&self) -> Vec<&str> {
-        let mut names: Vec<&str> = self.capabilities.iter().map(String::as_str).collect();
-        names.sort_unstable();
-        names
+        self.capabilities.split_whitespace().collect()
     }
 
     /// Oddities so far.

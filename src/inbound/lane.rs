@@ -137,13 +137,18 @@ impl Lane {
 
     /// Works until it is told to stop or the lease is gone. A stop cuts talk with the server short;
     /// what has been given to the store is awaited.
-    pub(super) async fn run(mut self, stop: CancellationToken) -> LaneExit {
+    pub(super) fn run(self, stop: CancellationToken) -> impl Future<Output = LaneExit> + Send {
+        // A future keeps what it was called with beside what it works with: on the heap the lane takes its room once.
+        Box::new(self).live(stop)
+    }
+
+    async fn live(mut self: Box<Self>, stop: CancellationToken) -> LaneExit {
         if self.report.is_first() {
             warn_of_server(&self.account, LaneName::Inbound);
         }
         loop {
             let event = match self.wait(&stop).await {
-                Wake::Stop => return Box::pin(self.close()).await,
+                Wake::Stop => return Box::pin((*self).close()).await,
                 Wake::Event(event) => event,
                 Wake::Successor(opened) => self.successor(*opened),
                 Wake::Nothing => continue,
@@ -165,7 +170,7 @@ impl Lane {
             }
             self.urgent = false;
             if self.lease_lost {
-                return Box::pin(self.lost()).await;
+                return Box::pin((*self).lost()).await;
             }
         }
     }

@@ -206,7 +206,7 @@ impl World {
         let wake = watch::channel(0).1;
         let lane = Lane::new(account, lease, parts, folders, place, wake.clone());
         let stop = CancellationToken::new();
-        let lane = size_of_val(&lane.run(stop.clone()));
+        let lane = size_of::<Lane>() + size_of_val(&lane.run(stop.clone()));
         let (account, lease, parts) =
             (self.account.clone(), self.lease.clone(), self.parts.clone());
         lane + size_of_val(&super::run(account, lease, parts, status, wake, stop))

@@ -101,7 +101,12 @@ impl Lane {
     /// Works until it is told to stop or the lease is gone. A stop gives back what has not had its dot
     /// announced, and waits for the answer to what has. Dropping the future after that leaves the
     /// message in doubt, which the next claim finds.
-    pub async fn run(mut self, stop: CancellationToken) -> LaneExit {
+    pub fn run(self, stop: CancellationToken) -> impl Future<Output = LaneExit> + Send {
+        // A future keeps what it was called with beside what it works with: on the heap the lane takes its room once.
+        Box::new(self).live(stop)
+    }
+
+    async fn live(mut self: Box<Self>, stop: CancellationToken) -> LaneExit {
         warn_of_server(&self.recorder.account, LaneName::Outbound);
         let first = self.machine.begin();
         let mut effects = vec![first];
@@ -109,19 +114,19 @@ impl Lane {
             for effect in effects {
                 // On the heap and only meanwhile: an account that idles is spared the room for all that work.
                 if let Err(unrecorded) = Box::pin(self.perform(effect, &stop)).await {
-                    return self.lost(&unrecorded);
+                    return (*self).lost(&unrecorded);
                 }
             }
             let event = loop {
                 match self.wait(&stop).await {
-                    Wake::Stop => return Box::pin(self.close()).await,
+                    Wake::Stop => return Box::pin((*self).close()).await,
                     Wake::Event(event) => break event,
                     Wake::Nothing => {}
                 }
             };
             effects = self.machine.handle(event, Instant::now(), rand::random());
             if let Err(unrecorded) = Box::pin(self.report.publish(&self.machine)).await {
-                return self.lost(&unrecorded);
+                return (*self).lost(&unrecorded);
             }
         }
     }

@@ -210,7 +210,7 @@ impl World {
         let (account, parts) = (self.account.clone(), self.parts.clone());
         let lease = self.lease().await;
         let lane = Lane::new(account, lease, parts, sender, self.wake.subscribe());
-        size_of_val(&lane.run(CancellationToken::new()))
+        size_of::<Lane>() + size_of_val(&lane.run(CancellationToken::new()))
     }
 
     pub(super) fn run_under(&self, lease: Lease) -> Running {
