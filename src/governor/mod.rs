@@ -32,6 +32,7 @@
 
 mod book;
 mod circuit;
+mod host;
 mod pace;
 mod permit;
 mod place;
@@ -40,12 +41,14 @@ mod shown;
 mod sign;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_sign;
 
 use std::time::Duration;
 
 use crate::model::Backoff;
 
-pub use book::Held;
+pub use host::Held;
 pub use permit::{Governor, Permit, Slot};
 pub use place::Place;
 pub use shown::{Shown, ShownHost, ShownRest};

@@ -13,7 +13,8 @@ use tracing::{info, warn};
 
 use super::{
     Held, Place, Settings, Shown, Urgency,
-    book::{Answer, Book, News, Out, Turn},
+    book::{Book, News, Out},
+    host::{Answer, Turn},
     shown,
     sign::{self, Hint, Sign},
 };
