@@ -194,6 +194,11 @@ impl Blobs {
             return Err(BlobError::TooLarge { size: raw.len() });
         }
         let (packed, raw) = aside(raw, pack).await?;
+        self.keep_packed(packed, raw).await
+    }
+
+    /// [`Self::keep`] of a mail that [`pack`] has seen.
+    pub async fn keep_packed(&self, packed: Packed, raw: Bytes) -> Result<RawMail, BlobError> {
         match packed {
             Packed::Small(bytes) => Ok(RawMail::Row(bytes)),
             Packed::Large(key) => {
@@ -220,12 +225,17 @@ impl Blobs {
     }
 }
 
-enum Packed {
+/// How a mail is kept.
+#[derive(Debug)]
+pub enum Packed {
+    /// In its row, as these octets.
     Small(Vec<u8>),
+    /// As the object of this name.
     Large(String),
 }
 
-fn pack(raw: &[u8]) -> Packed {
+/// Packs a mail, which takes time: for threads that may block.
+pub fn pack(raw: &[u8]) -> Packed {
     let compress = || -> std::io::Result<Vec<u8>> {
         let mut compressor = zstd::bulk::Compressor::new(LEVEL)?;
         compressor.include_checksum(true)?;

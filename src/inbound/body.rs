@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Parts, Settings, SyncError};
 use crate::{
+    blob::{Packed, pack},
     diagnosis::{Context, Failure, explain},
     imap::{ImapError, Listed, Session, Step, quirks},
     mime,
@@ -161,32 +162,49 @@ async fn oversize(session: &mut Session, one: Listed, octets: u64) -> Result<Kep
     Ok(Kept { listed: one, what })
 }
 
+/// Octets of mail read in one go on a thread that may block.
+const SHEAF: usize = 128 * 1024;
+
+/// A mail that was read.
+struct Sheet {
+    body: Bytes,
+    parsed: Result<ParsedMail, String>,
+    sha256: [u8; 32],
+    packed: Packed,
+}
+
 /// Parses, hashes and keeps; what the blob store has taken is durable before the commit that refers
 /// to it.
 pub(super) async fn read(parts: &Parts, kept: Vec<Kept>) -> Result<Vec<IngestItem>, SyncError> {
+    let bodies = kept.iter().filter_map(|kept| match &kept.what {
+        What::Mail(body) => Some(body.clone()),
+        What::Aside { .. } => None,
+    });
+    let mut sheets = parse(parts, bodies.collect()).await?.into_iter();
     let mut items = Vec::with_capacity(kept.len());
     for Kept { listed, what } in kept {
-        let item = match what {
-            What::Mail(body) => {
-                let (parsed, sha256) = parse(parts, body.clone()).await;
-                if let Some(detail) = parsed.as_ref().ok().and_then(substitute) {
-                    items.push(IngestItem::Aside(Aside {
+        items.push(match what {
+            What::Mail(_) => {
+                let sheet = sheets.next().ok_or(SyncError::Stopping)?;
+                let parsed = sheet.parsed;
+                let size = u64::try_from(sheet.body.len()).unwrap_or(u64::MAX);
+                let raw = parts.blobs.keep_packed(sheet.packed, sheet.body).await?;
+                match parsed.as_ref().ok().and_then(substitute) {
+                    Some(detail) => IngestItem::Aside(Aside {
                         uid: listed.uid,
                         reason: AsideReason::Unreadable,
                         detail,
-                        raw: Some(parts.blobs.keep(body).await?),
-                    }));
-                    continue;
+                        raw: Some(raw),
+                    }),
+                    None => IngestItem::Message(Box::new(NewMessage {
+                        uid: listed.uid,
+                        internal_date: date(listed.internal_date, parsed.as_ref().ok()),
+                        size,
+                        sha256: sheet.sha256,
+                        raw,
+                        parsed,
+                    })),
                 }
-                let size = u64::try_from(body.len()).unwrap_or(u64::MAX);
-                IngestItem::Message(Box::new(NewMessage {
-                    uid: listed.uid,
-                    internal_date: date(listed.internal_date, parsed.as_ref().ok()),
-                    size,
-                    sha256,
-                    raw: parts.blobs.keep(body).await?,
-                    parsed,
-                }))
             }
             What::Aside {
                 reason,
@@ -204,8 +222,7 @@ pub(super) async fn read(parts: &Parts, kept: Vec<Kept>) -> Result<Vec<IngestIte
                     raw,
                 })
             }
-        };
-        items.push(item);
+        });
     }
     Ok(items)
 }
@@ -238,20 +255,45 @@ fn date(internal: Option<Timestamp>, parsed: Option<&ParsedMail>) -> Timestamp {
         .unwrap_or_else(|| Timestamp::from_millis(0))
 }
 
-/// Where blocking is allowed, a few at a time. A parser that panics harms its mail only: it is kept
-/// and shown as unreadable (fault 58).
-async fn parse(parts: &Parts, body: Bytes) -> (Result<ParsedMail, String>, [u8; 32]) {
-    let permit = parts.budget.parsing().acquire_owned().await;
-    let hashed = body.clone();
-    let work = tokio::task::spawn_blocking(move || {
-        let _permit = permit;
+/// Where blocking is allowed, a few at a time and small mails many in one go; in the order of `bodies`.
+async fn parse(parts: &Parts, bodies: Vec<Bytes>) -> Result<Vec<Sheet>, SyncError> {
+    let mut sheaves: Vec<Vec<Bytes>> = Vec::new();
+    let mut octets = SHEAF;
+    for body in bodies {
+        octets = octets.saturating_add(body.len());
+        match sheaves.last_mut() {
+            Some(sheaf) if octets <= SHEAF => sheaf.push(body),
+            _ => {
+                octets = body.len();
+                sheaves.push(vec![body]);
+            }
+        }
+    }
+    let reading = sheaves.into_iter().map(|sheaf| async move {
+        let permit = parts.budget.parsing().acquire_owned().await;
+        let work = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            sheaf.into_iter().map(one).collect::<Vec<_>>()
+        });
+        // Only the end of the runtime cancels it: nothing is stored then.
+        work.await.map_err(|_gone| SyncError::Stopping)
+    });
+    let sheets = futures_util::future::try_join_all(reading).await?;
+    Ok(sheets.into_iter().flatten().collect())
+}
+
+/// A parser that panics harms its mail only: it is kept and shown as unreadable (fault 58).
+fn one(body: Bytes) -> Sheet {
+    let parsed = std::panic::catch_unwind(|| {
         fail_point("inbound.parse");
         mime::parse(&body).map_err(|error| error.to_string())
     });
-    let parsed = work
-        .await
-        .unwrap_or_else(|_panic| Err("the reader gave up on it".to_owned()));
-    (parsed, Sha256::digest(&hashed).into())
+    Sheet {
+        parsed: parsed.unwrap_or_else(|_panic| Err("the reader gave up on it".to_owned())),
+        sha256: Sha256::digest(&body).into(),
+        packed: pack(&body),
+        body,
+    }
 }
 
 #[cfg(test)]

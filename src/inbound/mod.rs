@@ -56,6 +56,8 @@ mod tests;
 #[cfg(test)]
 mod tests_audit;
 #[cfg(test)]
+mod tests_cut;
+#[cfg(test)]
 mod tests_catalogue;
 #[cfg(test)]
 mod tests_platform;

@@ -2,6 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -15,7 +16,7 @@ use super::{
 use crate::{
     imap::{Listed, Selected, Session, mailbox_name},
     model::{Account, Lease, Timestamp, Uid, fail_point},
-    store::{Aside, FolderRow, IngestBatch, IngestItem},
+    store::{Aside, FolderRow, IngestBatch, IngestItem, Ingested},
 };
 
 /// UIDs asked for in one listing, at first.
@@ -47,6 +48,8 @@ pub(super) struct Reader {
     end: Option<u64>,
     /// Listed and wanted, not yet decided.
     ahead: VecDeque<Listed>,
+    /// The first of them, fetched while others were stored.
+    fetched: Option<Fetched>,
     /// Everything below is decided once `ahead` is empty; `None` where the listing had no known end.
     listed_to: Option<u64>,
     /// The last listing reached the end of the mailbox.
@@ -54,6 +57,13 @@ pub(super) struct Reader {
     window: u32,
     /// A message that could not be had: it and its neighbours are read one at a time, in slices.
     suspect: Option<Suspect>,
+}
+
+/// A batch that was fetched and is not stored yet.
+struct Fetched {
+    last: Uid,
+    kept: Vec<Kept>,
+    _room: Option<OwnedSemaphorePermit>,
 }
 
 /// What one unit of reading brought.
@@ -83,6 +93,7 @@ impl Reader {
             exists: 0,
             end: None,
             ahead: VecDeque::new(),
+            fetched: None,
             listed_to: None,
             at_end: false,
             window: WINDOW,
@@ -100,6 +111,7 @@ impl Reader {
         self.selected = Some(selected);
         self.folder = None;
         self.ahead.clear();
+        self.fetched = None;
         self.window = WINDOW;
         self.auditing = Auditing::new();
         self.audit_next = false;
@@ -124,6 +136,7 @@ impl Reader {
             let store = &self.parts.store;
             self.folder = store.folder_get(self.account.id, &self.name).await?;
             self.ahead.clear();
+            self.fetched = None;
             self.listed_to = None;
         }
         Ok(())
@@ -240,49 +253,106 @@ impl Reader {
         folder: FolderRow,
         stop: &CancellationToken,
     ) -> Result<Unit, SyncError> {
-        let settings = self.parts.settings;
-        let count = match &self.suspect {
-            Some(_) => 1,
-            None => plan::batch_size(
-                self.ahead.iter(),
-                settings.batch_messages,
-                settings.batch_octets,
-            ),
-        };
-        let wanted: Vec<Listed> = self.ahead.iter().take(count).copied().collect();
+        let wanted = self.next_batch(0);
         let Some((first, last)) = wanted.first().copied().zip(wanted.last().copied()) else {
             return Ok(Unit {
                 more: !self.at_end,
                 ..Unit::default()
             });
         };
-        let octets = wanted.iter().map(|one| one.size).sum();
-        let _room = cut_short_quietly(stop, self.parts.budget.room(octets)).await?;
-        let got = self.fetch(session, &wanted, stop).await;
-        let kept = match got {
-            Ok(kept) => kept,
-            Err(error) => {
-                self.suspect_after(&error, first.uid, last.uid);
-                return Err(error);
+        let fetched = match self
+            .fetched
+            .take()
+            .filter(|fetched| fetched.last == last.uid)
+        {
+            Some(fetched) => fetched,
+            None => {
+                let octets = wanted.iter().map(|one| one.size).sum();
+                let room = cut_short_quietly(stop, self.parts.budget.room(octets)).await?;
+                match self.fetch(session, &wanted, stop).await {
+                    Ok(kept) => Fetched {
+                        last: last.uid,
+                        kept,
+                        _room: room,
+                    },
+                    Err(error) => {
+                        self.suspect_after(&error, first.uid, last.uid);
+                        return Err(error);
+                    }
+                }
             }
         };
         fail_point("inbound.after_fetch");
-        let items = body::read(&self.parts, kept).await?;
         let next = match self.listed_to {
             // The end of a listing is passed with its last message.
             Some(end) if wanted.len() == self.ahead.len() => end,
             _ => u64::from(last.uid.get()) + 1,
         };
-        let unit = self.store(folder, items, next).await?;
+        // While these are read and stored, the server sends the next ones.
+        let following = match self.suspect {
+            None => self.next_batch(wanted.len()),
+            Some(_) => Vec::new(),
+        };
+        let Fetched { kept, _room, .. } = fetched;
+        let keeping = self.keeping(&folder, kept, next);
+        let fetching = self.fetch_ahead(session, &following, stop);
+        let (kept, fetched) = tokio::join!(keeping, fetching);
+        drop(_room);
+        let unit = self.kept(folder, kept, next).await?;
         self.ahead.drain(..wanted.len().min(self.ahead.len()));
         self.suspect = self
             .suspect
             .take()
             .filter(|suspect| suspect.last > last.uid);
+        match fetched {
+            Ok(fetched) => self.fetched = fetched,
+            Err(error) => {
+                if let (Some(first), Some(last)) = (following.first(), following.last()) {
+                    self.suspect_after(&error, first.uid, last.uid);
+                }
+                return Err(error);
+            }
+        }
         Ok(Unit {
             more: !self.ahead.is_empty() || !self.at_end,
             ..unit
         })
+    }
+
+    /// What is fetched together, behind the first `skip` messages that lie ahead.
+    fn next_batch(&self, skip: usize) -> Vec<Listed> {
+        let settings = self.parts.settings;
+        let ahead = || self.ahead.iter().skip(skip);
+        let count = match &self.suspect {
+            Some(_) => 1,
+            None => plan::batch_size(ahead(), settings.batch_messages, settings.batch_octets),
+        };
+        ahead().take(count).copied().collect()
+    }
+
+    /// Fetches what comes next, where there is room for it without waiting: who waited here with a batch in hand
+    /// could wait for ever for others that do the same.
+    async fn fetch_ahead(
+        &self,
+        session: &mut Session,
+        following: &[Listed],
+        stop: &CancellationToken,
+    ) -> Result<Option<Fetched>, SyncError> {
+        let Some(last) = following.last() else {
+            return Ok(None);
+        };
+        let octets = following.iter().map(|one| one.size).sum();
+        let Some(room) = self.parts.budget.spare_room(octets) else {
+            return Ok(None);
+        };
+        match self.fetch(session, following, stop).await {
+            Ok(kept) => Ok(Some(Fetched {
+                last: last.uid,
+                kept,
+                _room: Some(room),
+            })),
+            Err(error) => Err(error),
+        }
     }
 
     async fn fetch(
@@ -312,12 +382,14 @@ impl Reader {
         }
     }
 
-    async fn store(
-        &mut self,
-        mut folder: FolderRow,
-        items: Vec<IngestItem>,
+    /// Reads what was fetched and stores it.
+    async fn keeping(
+        &self,
+        folder: &FolderRow,
+        kept: Vec<Kept>,
         next: u64,
-    ) -> Result<Unit, SyncError> {
+    ) -> Result<(Ingested, Vec<Aside>), SyncError> {
+        let items = body::read(&self.parts, kept).await?;
         let problems: Vec<Aside> = items
             .iter()
             .filter_map(|item| match item {
@@ -334,18 +406,22 @@ impl Reader {
             audit: None,
         };
         let now = self.parts.clock.now();
-        let done = match self.parts.store.ingest(&self.lease, batch, now).await {
+        let done = self.parts.store.ingest(&self.lease, batch, now).await?;
+        Ok((done, problems))
+    }
+
+    async fn kept(
+        &mut self,
+        mut folder: FolderRow,
+        kept: Result<(Ingested, Vec<Aside>), SyncError>,
+        next: u64,
+    ) -> Result<Unit, SyncError> {
+        let (done, problems) = match kept {
             Ok(done) => done,
             Err(error) => {
                 // Whether the cursor moved is not known, or somebody else moved it: read it again.
-                self.folder = self
-                    .parts
-                    .store
-                    .folder_get(self.account.id, &self.name)
-                    .await?;
-                self.ahead.clear();
-                self.listed_to = None;
-                return Err(error.into());
+                self.reload().await?;
+                return Err(error);
             }
         };
         folder.cursor.next = next;

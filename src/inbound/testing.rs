@@ -70,6 +70,7 @@ impl World {
             let mut talks = JoinSet::new();
             let acceptor = Arc::new(acceptor);
             while let Ok((tcp, _)) = listener.accept().await {
+                let _ = tcp.set_nodelay(true);
                 let (server, acceptor) = (accepting.clone(), acceptor.clone());
                 talks.spawn(async move {
                     if let Ok(tls) = acceptor.accept(tcp).await {

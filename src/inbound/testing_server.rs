@@ -51,6 +51,10 @@ pub(super) struct State {
     pub(super) late: BTreeSet<u32>,
     /// How many bodies were sent.
     pub(super) bodies: u32,
+    /// The next connection is cut after so many octets of the server's.
+    pub(super) cut_after: Option<usize>,
+    /// How many connections were cut so.
+    pub(super) cuts: u32,
     /// INTERNALDATE is not said.
     pub(super) undated: bool,
     /// Answered with NIL.
@@ -97,6 +101,8 @@ impl Server {
             early_uidnext: 0,
             late: BTreeSet::new(),
             bodies: 0,
+            cut_after: None,
+            cuts: 0,
             undated: false,
             no_body: BTreeSet::new(),
             refusals: BTreeMap::new(),
@@ -146,8 +152,10 @@ impl Server {
     }
 
     pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(self, stream: S) {
+        let left;
         {
             let mut state = self.state();
+            left = state.cut_after.take();
             state.open += 1;
             state.most_open = state.most_open.max(state.open);
         }
@@ -155,6 +163,7 @@ impl Server {
             cut: self.cut.subscribe(),
             changed: self.changed.subscribe(),
             server: self.clone(),
+            left,
             line: BufReader::new(stream),
         };
         talk.cut.mark_unchanged();
@@ -165,6 +174,8 @@ impl Server {
 
 struct Talk<S> {
     server: Server,
+    /// Octets that may still be sent.
+    left: Option<usize>,
     line: BufReader<S>,
     cut: watch::Receiver<&'static str>,
     changed: watch::Receiver<u64>,
@@ -182,11 +193,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
     }
 
     async fn say_raw(&mut self, octets: &[u8]) {
-        let _ = self.line.write_all(octets).await;
+        let part = &octets[..self.left.unwrap_or(usize::MAX).min(octets.len())];
+        if let Some(left) = &mut self.left {
+            *left -= part.len();
+        }
+        let _ = self.line.write_all(part).await;
         let _ = self.line.flush().await;
     }
 
     async fn wait(&mut self, idling: bool) -> Heard {
+        if self.left == Some(0) {
+            self.server.state().cuts += 1;
+            return Heard::End;
+        }
         let mut said = String::new();
         tokio::select! {
             biased;

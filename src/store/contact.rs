@@ -7,7 +7,7 @@ use super::{
     text::{Columns, cut},
     tx::{Step, Tx},
 };
-use crate::model::{ContactId, EmailAddress, ListId, Mailbox, Timestamp};
+use crate::model::{ContactId, ListId, Timestamp};
 
 /// A list of contacts.
 #[derive(Clone, Debug)]
@@ -84,57 +84,6 @@ impl Step for AddList {
             updated_at: self.now,
         })
     }
-}
-
-/// Saves who wrote a mail in a list, unless the address is none. A name is learned, never forgotten.
-pub(super) async fn remember(
-    tx: &mut Tx,
-    list: ListId,
-    sender: &Mailbox,
-    now: Timestamp,
-) -> Result<Option<ContactId>, StoreError> {
-    let Ok(address) = EmailAddress::parse(&sender.address) else {
-        return Ok(None);
-    };
-    // Lower case can be longer than what was written.
-    let key = cut(&address.key(), 254);
-    let name = cut(sender.name.trim(), 255);
-    let known = tx
-        .first(
-            sqlx::query("SELECT id, name FROM cm_contacts WHERE list_id = ? AND email_key = ?")
-                .bind(list.get())
-                .bind(&key),
-        )
-        .await?;
-    if let Some(row) = known {
-        let id: i64 = row.col("id")?;
-        if !name.is_empty() && row.col::<String>("name")?.is_empty() {
-            tx.run(
-                sqlx::query(
-                    "UPDATE cm_contacts SET name = ?, updated_at = ? WHERE id = ? AND name = ''",
-                )
-                .bind(name)
-                .bind(now.millis())
-                .bind(id),
-            )
-            .await?;
-        }
-        return Ok(Some(ContactId::new(id)));
-    }
-    let id = tx
-        .insert(
-            sqlx::query(
-                "INSERT INTO cm_contacts (list_id, name, email, email_key, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?)",
-            )
-            .bind(list.get())
-            .bind(name)
-            .bind(address.as_str())
-            .bind(key)
-            .bind(now.millis())
-            .bind(now.millis()),
-        )
-        .await?;
-    Ok(Some(ContactId::new(id)))
 }
 
 impl Store {

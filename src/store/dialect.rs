@@ -1,6 +1,6 @@
 //! The few places where the engines need different words.
 
-use super::{Engine, pool::Purpose};
+use super::{Engine, many::Many, pool::Purpose};
 use crate::model::LaneName;
 
 /// What every new connection is told first.
@@ -78,16 +78,30 @@ pub(super) fn event_insert(engine: Engine) -> &'static str {
     }
 }
 
-/// An appearance; one that is there already (a folder read again from an earlier UID) now shows the
-/// message seen last.
-pub(super) fn instance_put(engine: Engine) -> &'static str {
-    match engine {
-        Engine::Sqlite => {
-            "INSERT INTO mail_instances (folder_id, uidvalidity, generation, uid, message_id) VALUES (?, ?, ?, ?, ?) ON CONFLICT (folder_id, uidvalidity, generation, uid) DO UPDATE SET message_id = excluded.message_id"
-        }
-        Engine::MariaDb => {
-            "INSERT INTO mail_instances (folder_id, uidvalidity, generation, uid, message_id) VALUES (?, ?, ?, ?, ?) ON DUPLICATE KEY UPDATE message_id = VALUES(message_id)"
-        }
+/// [`event_insert`] for many.
+pub(super) fn events_insert(engine: Engine) -> Many {
+    Many {
+        head: "INSERT INTO events (kind, account_id, provider_id, once_key, payload, created_at) VALUES ",
+        row: "(?, ?, ?, ?, ?, ?)",
+        tail: match engine {
+            Engine::Sqlite => " ON CONFLICT (once_key) DO NOTHING",
+            Engine::MariaDb => " ON DUPLICATE KEY UPDATE once_key = once_key",
+        },
+    }
+}
+
+/// Appearances; one that is there already (a folder read again from an earlier UID) now shows the message
+/// seen last.
+pub(super) fn instances_put(engine: Engine) -> Many {
+    Many {
+        head: "INSERT INTO mail_instances (folder_id, uidvalidity, generation, uid, message_id) VALUES ",
+        row: "(?, ?, ?, ?, ?)",
+        tail: match engine {
+            Engine::Sqlite => {
+                " ON CONFLICT (folder_id, uidvalidity, generation, uid) DO UPDATE SET message_id = excluded.message_id"
+            }
+            Engine::MariaDb => " ON DUPLICATE KEY UPDATE message_id = VALUES(message_id)",
+        },
     }
 }
 

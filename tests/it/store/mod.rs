@@ -16,6 +16,7 @@ mod private_server;
 mod queue;
 mod registry;
 mod rivals;
+mod sets;
 
 use bench::{Bench, Kind};
 
@@ -83,6 +84,7 @@ conformance!(
     rivals::callers_that_are_dropped_disturb_nobody,
     rivals::many_writers_at_once_are_all_answered,
     rivals::a_stopped_store_finishes_what_waits_and_then_is_closed,
+    sets::mail_stored_many_at_a_time_is_stored_as_one_by_one,
     fleet::two_hundred_tasks_of_three_nodes_cause_one_request,
     due::last_contacts_only_grow_and_survive_a_crash,
     due::the_contacts_of_ten_thousand_accounts_are_recorded_at_once,
