@@ -14,6 +14,8 @@
 //! - The first folder of an account is watched; further ones are watched or visited, and one that does not
 //!   open stops no other.
 //! - The successor of a connection is open before the access token of the old one expires.
+//! - A connection is opened when the [`Governor`] says so, and what a server asks of one is kept by all whom it
+//!   speaks of.
 //! - Memory is bounded by [`Budget`] for all accounts together (I10).
 //!
 //! # When things fail
@@ -75,6 +77,7 @@ pub use trouble::SyncError;
 
 use crate::{
     blob::Blobs,
+    governor::Governor,
     imap,
     model::{Backoff, Clock},
     net::Net,
@@ -100,6 +103,8 @@ pub struct Parts {
     pub budget: Budget,
     /// What was lately said.
     pub transcripts: Transcripts,
+    /// Who may connect when.
+    pub governor: Governor,
     /// The same for all lanes.
     pub settings: Settings,
 }

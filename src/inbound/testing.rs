@@ -6,10 +6,11 @@ use secrecy::SecretString;
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::{Budget, Parts, Settings, testing_server::Server};
+use super::{Budget, Parts, Settings, board::Place, lane::Lane, testing_server::Server};
 use crate::{
     blob::{self, Blobs},
     diagnosis::{LaneExit, LaneState, LaneStatus},
+    governor::{self, Governor},
     model::*,
     net::{Net, testing},
     oauth::{self, OauthClient},
@@ -175,6 +176,7 @@ impl World {
         };
         adjust(&mut settings);
         let transcripts = Transcripts::new(clock.clone(), Bounds::default());
+        let governor = Governor::new(governor::Settings::default(), clock.clone());
         let parts = Parts {
             store: store.clone(),
             blobs,
@@ -183,6 +185,7 @@ impl World {
             clock,
             budget: Budget::default(),
             transcripts,
+            governor,
             settings,
         };
         Self {
@@ -196,6 +199,22 @@ impl World {
             _tasks: tasks,
             _dir: dir,
         }
+    }
+
+    /// Octets that the lane of an account with one folder keeps while it idles, beside its connection.
+    pub(super) fn task_octets(&self) -> usize {
+        let (status, _) = watch::channel(LaneStatus::starting(self.parts.clock.now()));
+        let (account, lease, parts) =
+            (self.account.clone(), self.lease.clone(), self.parts.clone());
+        let place = Place::several(&status, 1, parts.clock.now()).remove(0);
+        let folders = account.entered.folders.all().to_vec();
+        let wake = watch::channel(0).1;
+        let lane = Lane::new(account, lease, parts, folders, place, wake.clone());
+        let stop = CancellationToken::new();
+        let lane = size_of::<Lane>() + size_of_val(&lane.run(stop.clone()));
+        let (account, lease, parts) =
+            (self.account.clone(), self.lease.clone(), self.parts.clone());
+        lane + size_of_val(&super::run(account, lease, parts, status, wake, stop))
     }
 
     /// Runs a lane beside the test.

@@ -387,7 +387,7 @@ async fn mail_is_stored_once_however_often_the_lane_dies() {
         world.start();
         let seen = world.subjects().await.len();
         lives += 1;
-        let pause = Duration::from_millis(100 + (lives * 37) % 400);
+        let pause = Duration::from_millis(5 + (lives * 7) % 200);
         tokio::time::sleep(pause + Duration::from_millis(seen as u64 % 5)).await;
         world.kill();
         assert!(lives < 500, "no progress");
@@ -442,4 +442,10 @@ async fn a_large_mail_is_kept_whole_though_only_its_beginning_is_held() {
             .text;
         assert!(text.unwrap().contains(&about));
     }
+}
+
+#[tokio::test]
+async fn an_idle_lane_keeps_no_room_for_the_work_it_does_not_do() {
+    let octets = World::new().await.task_octets();
+    assert!(octets < 8 * 1024, "{octets}");
 }

@@ -22,6 +22,7 @@ mod doctor;
 mod faults;
 mod folders;
 mod full_disk;
+mod governor;
 mod imap;
 mod kills;
 mod large;
