@@ -91,6 +91,12 @@ impl Session {
         self.capabilities.split_whitespace().collect()
     }
 
+    /// How many messages the selected mailbox has, as the server said last: a hint, also of what it cannot give
+    /// yet.
+    pub fn exists(&self) -> u32 {
+        self.wire.exists()
+    }
+
     /// Oddities so far.
     pub fn counters(&self) -> Counters {
         self.counters

@@ -66,6 +66,8 @@ pub(super) struct Lane {
     /// When the IDLE that runs now, or the last one, began.
     idle_since: Instant,
     lease_lost: bool,
+    /// The longest wait for the server's word on this connection.
+    usual: Duration,
 }
 
 enum Connection {
@@ -130,6 +132,7 @@ impl Lane {
             urgent: false,
             idle_since: Instant::now(),
             lease_lost: false,
+            usual: settings.reissue_idle,
             account,
             parts,
         }
@@ -302,6 +305,8 @@ impl Lane {
                         "mailbox synced"
                     );
                 }
+                let usual = self.usual;
+                self.machine.times.watch = unit.again.map_or(usual, |again| again.min(usual));
                 self.pending.push_back(Event::Synced { more: unit.more });
             }
             Err(error) => self.fail(error),
@@ -338,7 +343,8 @@ impl Lane {
     /// On this connection the mailbox is looked at on a schedule from now on.
     fn idle_ended(&mut self) {
         self.idle_ended = true;
-        self.machine.times.watch = self.parts.settings.poll;
+        self.usual = self.parts.settings.poll;
+        self.machine.times.watch = self.usual;
     }
 
     fn can_idle(&self, session: &Session) -> bool {
@@ -349,11 +355,12 @@ impl Lane {
     fn install(&mut self, opened: Opened) -> Option<Instant> {
         let settings = self.parts.settings;
         self.idle_ended = false;
-        self.machine.times.watch = if self.can_idle(&opened.session) {
+        self.usual = if self.can_idle(&opened.session) {
             settings.reissue_idle
         } else {
             settings.poll
         };
+        self.machine.times.watch = self.usual;
         self.at = None;
         for visit in &mut self.readers {
             visit.name = None;

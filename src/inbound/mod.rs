@@ -34,6 +34,7 @@
 //! RFC 9051 §2.3.1.1 (unique identifiers), RFC 2177 (IDLE).
 
 mod audit;
+mod batch;
 mod begin;
 mod board;
 mod body;
@@ -51,6 +52,8 @@ mod sync;
 mod testing;
 #[cfg(test)]
 mod testing_server;
+#[cfg(test)]
+mod testing_state;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -116,6 +119,8 @@ pub struct Settings {
     pub reissue_idle: Duration,
     /// Between two looks where the server has no IDLE.
     pub poll: Duration,
+    /// Between looks for mail that the server announced and does not list yet.
+    pub recount: Backoff,
     /// Between failures.
     pub backoff: Backoff,
     /// Between tries of a lane that waits for a person.
@@ -134,6 +139,9 @@ pub struct Settings {
     pub batch_octets: u64,
     /// Octets of a slice.
     pub slice_octets: u32,
+    /// Octets of the largest mail that is held in memory and read whole; a larger one goes to the objects as it
+    /// comes.
+    pub held: u64,
     /// Octets of the largest mail that is fetched; of a larger one the headers are kept.
     pub body_limit: u64,
 }
@@ -144,6 +152,10 @@ impl Default for Settings {
             imap: imap::Settings::default(),
             reissue_idle: Duration::from_secs(300),
             poll: Duration::from_secs(60),
+            recount: Backoff {
+                first: Duration::from_secs(1),
+                cap: Duration::from_secs(16),
+            },
             backoff: Backoff {
                 first: Duration::from_secs(5),
                 cap: Duration::from_secs(300),
@@ -155,6 +167,7 @@ impl Default for Settings {
             batch_messages: 200,
             batch_octets: 4 * 1024 * 1024,
             slice_octets: 1024 * 1024,
+            held: 32 * 1024 * 1024,
             body_limit: 200 * 1024 * 1024,
         }
     }

@@ -163,6 +163,10 @@ impl World {
         let mut settings = Settings {
             reissue_idle: Duration::from_secs(300),
             poll: Duration::from_millis(100),
+            recount: Backoff {
+                first: Duration::from_millis(10),
+                cap: Duration::from_millis(100),
+            },
             backoff: Backoff {
                 first: Duration::from_millis(50),
                 cap: Duration::from_millis(200),

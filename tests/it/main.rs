@@ -25,6 +25,7 @@ mod full_disk;
 mod governor;
 mod imap;
 mod kills;
+mod large;
 mod names;
 mod oauth;
 mod operator;
