@@ -400,6 +400,12 @@ async fn mail_is_stored_once_however_often_the_lane_dies() {
     assert!(lives > 1, "it was never killed in the middle");
 }
 
+#[tokio::test]
+async fn an_idle_lane_keeps_no_room_for_the_work_it_does_not_do() {
+    let octets = World::new().await.task_octets();
+    assert!(octets < 8 * 1024, "{octets}");
+}
+
 /// Bad input 22: a mail too large to be held goes to the objects as it comes; so does one whose size the server
 /// understates.
 #[tokio::test]
@@ -442,10 +448,4 @@ async fn a_large_mail_is_kept_whole_though_only_its_beginning_is_held() {
             .text;
         assert!(text.unwrap().contains(&about));
     }
-}
-
-#[tokio::test]
-async fn an_idle_lane_keeps_no_room_for_the_work_it_does_not_do() {
-    let octets = World::new().await.task_octets();
-    assert!(octets < 8 * 1024, "{octets}");
 }
