@@ -37,6 +37,7 @@ mod smtp;
 mod spine;
 mod store;
 mod support;
+mod sweep;
 mod tidy;
 mod tokens;
 mod ways;
