@@ -14,6 +14,7 @@ pub mod events;
 pub mod token;
 pub mod lease;
 pub mod diagnosis;
+pub mod governor;
 pub mod imap;
 pub mod smtp;
 pub mod oauth;

@@ -4,6 +4,8 @@
 //! - [`Blobs::put`] and [`Blobs::keep`] answer after the object is durable: file and directory entries
 //!   are synced, and the file appears under its name whole or not at all.
 //! - An object's name is the SHA-256 of its bytes; putting the same bytes again is harmless.
+//! - A large mail can be kept in pieces: only one is in memory, and what a run that died left of it is removed
+//!   after a day.
 //! - What is read back is what was kept, or an error: objects are checked against their name, rows
 //!   against the checksum in their frame.
 //! - Unpacking never takes more memory than the size stated in the frame, and never more than
@@ -20,6 +22,10 @@
 //!
 //! # Standards
 //! Zstandard frames with content size and checksum.
+
+mod incoming;
+
+pub use incoming::{Arrived, Incoming};
 
 use std::{os::unix::fs::DirBuilderExt, path::PathBuf, sync::Arc};
 
@@ -132,6 +138,13 @@ impl Blobs {
         let objects = LocalFileSystem::new_with_prefix(&directory)
             .map_err(|error| refuse(&error))?
             .with_fsync(true);
+        let swept = incoming::sweep(&directory, incoming::STALE);
+        if swept > 0 {
+            tracing::info!(
+                files = swept,
+                "half-written mails of runs that died were removed"
+            );
+        }
         Ok(Self {
             objects: Arc::new(objects),
         })
@@ -194,6 +207,11 @@ impl Blobs {
             return Err(BlobError::TooLarge { size: raw.len() });
         }
         let (packed, raw) = aside(raw, pack).await?;
+        self.keep_packed(packed, raw).await
+    }
+
+    /// [`Self::keep`] of a mail that [`pack`] has seen.
+    pub async fn keep_packed(&self, packed: Packed, raw: Bytes) -> Result<RawMail, BlobError> {
         match packed {
             Packed::Small(bytes) => Ok(RawMail::Row(bytes)),
             Packed::Large(key) => {
@@ -220,12 +238,17 @@ impl Blobs {
     }
 }
 
-enum Packed {
+/// How a mail is kept.
+#[derive(Debug)]
+pub enum Packed {
+    /// In its row, as these octets.
     Small(Vec<u8>),
+    /// As the object of this name.
     Large(String),
 }
 
-fn pack(raw: &[u8]) -> Packed {
+/// Packs a mail, which takes time: for threads that may block.
+pub fn pack(raw: &[u8]) -> Packed {
     let compress = || -> std::io::Result<Vec<u8>> {
         let mut compressor = zstd::bulk::Compressor::new(LEVEL)?;
         compressor.include_checksum(true)?;
@@ -267,9 +290,13 @@ fn unpack(packed: &[u8], stated: usize) -> Result<Bytes, BlobError> {
 }
 
 fn name_of(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+fn hex(digest: &[u8]) -> String {
     use std::fmt::Write;
     let mut name = String::with_capacity(64);
-    for byte in Sha256::digest(bytes) {
+    for byte in digest {
         // Writing to a string cannot fail.
         let _ = write!(name, "{byte:02x}");
     }

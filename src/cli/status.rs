@@ -51,6 +51,7 @@ pub(super) async fn perform(work: &mut Work<'_, '_>) -> Result<(), Failure> {
     let accounts = take("accounts");
     let providers = take("cloudProviders");
     let warnings = take("warnings");
+    let servers = take("servers");
     let out = &mut work.terminal.out;
     record(
         out,
@@ -71,6 +72,9 @@ pub(super) async fn perform(work: &mut Work<'_, '_>) -> Result<(), Failure> {
     for (before, whose, words) in &said.0 {
         writeln!(work.terminal.out, "\n{before}{}: {words}", whose.join(", "))?;
     }
+    for line in server_lines(&servers) {
+        writeln!(work.terminal.out, "\n{line}")?;
+    }
     super::calendar::warnings(work.terminal.out, super::show::rows(&warnings))?;
     Ok(())
 }
@@ -84,6 +88,40 @@ fn held(provider: &Value) -> Option<String> {
         first(held, &["/what"]),
         first(held, &["/next"])
     ))
+}
+
+/// Servers that give nobody an answer or have accounts waiting, and the rests that run.
+fn server_lines(servers: &Value) -> Vec<String> {
+    let all = |name: &str| super::show::rows(servers.get(name).unwrap_or(&Value::Null)).to_vec();
+    let mut lines = Vec::new();
+    for host in all("hosts") {
+        let name = escaped(&first(&host, &["/host"]));
+        let waiting = host.get("waiting").and_then(Value::as_u64).unwrap_or(0);
+        if host.get("silent").and_then(Value::as_bool) == Some(true) {
+            lines.push(format!(
+                "{name} gives nobody an answer: {}\n  One account at a time tries it, the next after {}.",
+                escaped(&first(&host, &["/why"])),
+                first(&host, &["/probeAt"])
+            ));
+        } else if waiting > 0 {
+            lines.push(format!(
+                "{name}: {} connections, {} being opened (at most {}), {waiting} wait for their turn.",
+                first(&host, &["/connections"]),
+                first(&host, &["/opening"]),
+                first(&host, &["/openingAtMost"])
+            ));
+        }
+    }
+    for rest in all("rests") {
+        lines.push(format!(
+            "{} ({}) rests until {}: {}",
+            escaped(&first(&rest, &["/whose"])),
+            first(&rest, &["/of"]),
+            first(&rest, &["/until"]),
+            escaped(&first(&rest, &["/why"]))
+        ));
+    }
+    lines
 }
 
 /// What is said, once, with all of whom it is true: `warning: ` or nothing, accounts with their lanes, the words. One
@@ -135,6 +173,27 @@ mod tests {
             held(json!({"what": "Eve\u{7} signed in.", "next": "Confirm it."})).unwrap(),
             "N: Eve\\u{7} signed in.\n  Confirm it."
         );
+    }
+
+    #[test]
+    fn servers_are_told_of_only_where_somebody_waits_for_them() {
+        let servers = json!({
+            "hosts": [
+                {"host": "a:993", "connections": 9, "opening": 0, "openingAtMost": 8, "waiting": 0, "silent": false},
+                {"host": "b:993", "connections": 9, "opening": 8, "openingAtMost": 8, "waiting": 7, "silent": false},
+                {"host": "c:993", "waiting": 0, "silent": true, "probeAt": "T", "why": "refused\u{7}"},
+            ],
+            "rests": [{"of": "mailbox", "whose": "desk at d", "until": "U", "why": "throttled"}],
+        });
+        assert_eq!(
+            server_lines(&servers),
+            [
+                "b:993: 9 connections, 8 being opened (at most 8), 7 wait for their turn.",
+                "c:993 gives nobody an answer: refused\\u{7}\n  One account at a time tries it, the next after T.",
+                "desk at d (mailbox) rests until U: throttled",
+            ]
+        );
+        assert!(server_lines(&Value::Null).is_empty());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use super::Config;
 use crate::{
-    blob, calendar, doctor, http, imap, inbound, logs,
+    blob, calendar, doctor, governor, http, imap, inbound, logs,
     model::{Backoff, Timestamp},
     net, oauth, outbound, smtp, store, token,
 };
@@ -80,6 +80,17 @@ impl Config {
             drain: self.drain_work(),
             journal: Some(self.data_dir.join("token-journal")),
             ..token::Settings::default()
+        }
+    }
+
+    /// How many connections are made.
+    pub fn governor(&self) -> governor::Settings {
+        let defaults = governor::Settings::default();
+        governor::Settings {
+            imap_connections: self.imap_connections as usize,
+            smtp_connections: self.smtp_connections as usize,
+            host_most: self.host_openings as usize,
+            ..defaults
         }
     }
 

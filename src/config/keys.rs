@@ -295,6 +295,33 @@ pub(super) const KEYS: &[Key] = &[
         |config| show_duration(config.poll_interval)
     ),
     key!(
+        "XC_EMAIL_IMAP_CONNECTIONS",
+        [
+            "IMAP connections that one login may have at the same time, all its accounts and folders together. Gmail allows 15,",
+            "Exchange 16 to 20, Dovecot 10 by default, and all of them count those of the person's own programs, too."
+        ],
+        "1 to 100",
+        |config, text| parse::number(text, 1, 100).map(|count| config.imap_connections = count),
+        |config| config.imap_connections.to_string()
+    ),
+    key!(
+        "XC_EMAIL_SMTP_CONNECTIONS",
+        ["SMTP connections that one login may have at the same time. Exchange Online allows 3."],
+        "1 to 100",
+        |config, text| parse::number(text, 1, 100).map(|count| config.smtp_connections = count),
+        |config| config.smtp_connections.to_string()
+    ),
+    key!(
+        "XC_EMAIL_HOST_OPENINGS",
+        [
+            "Connections to one server that are opened at the same time, at most. Fewer are while it has not shown what it bears,",
+            "and after it refused some or was slow."
+        ],
+        "1 to 1000",
+        |config, text| parse::number(text, 1, 1000).map(|count| config.host_openings = count),
+        |config| config.host_openings.to_string()
+    ),
+    key!(
         "XC_EMAIL_RETRY_FIRST",
         ["How long a message waits after its first failed attempt; each further wait is longer."],
         "1s to 1h, not more than XC_EMAIL_RETRY_CAP",

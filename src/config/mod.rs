@@ -97,6 +97,12 @@ pub struct Config {
     pub idle_reissue: Duration,
     /// `XC_EMAIL_POLL_INTERVAL`, 1 s..=1 h.
     pub poll_interval: Duration,
+    /// `XC_EMAIL_IMAP_CONNECTIONS`, 1..=100.
+    pub imap_connections: u32,
+    /// `XC_EMAIL_SMTP_CONNECTIONS`, 1..=100.
+    pub smtp_connections: u32,
+    /// `XC_EMAIL_HOST_OPENINGS`, 1..=1000.
+    pub host_openings: u32,
     /// `XC_EMAIL_RETRY_FIRST`, 1 s..=1 h, not more than `retry_cap`.
     pub retry_first: Duration,
     /// `XC_EMAIL_RETRY_CAP`, 1 s..=1 day.

@@ -9,6 +9,7 @@ use crate::{
     blob::Blobs,
     config::{Config, Sources},
     doctor::{self, Doctor},
+    governor::Governor,
     http, inbound,
     logs::LogControl,
     model::{Clock, NodeId, SystemClock},
@@ -81,6 +82,7 @@ impl Daemon {
                 ..config.token()
             },
         );
+        let governor = Governor::new(config.governor(), Arc::clone(&clock));
         let supervisor = supervisor::Handle::default();
         let listen = |what: String| move |source| StartError::Listen { what, source };
         let tcp = TcpListener::bind(config.listen)
@@ -99,6 +101,7 @@ impl Daemon {
             keeper: tokens.clone(),
             oauth,
             transcripts: transcripts.clone(),
+            governor: governor.clone(),
             clock: Arc::clone(&clock),
             settings: Arc::new(config.doctor()),
         });
@@ -109,6 +112,7 @@ impl Daemon {
             keeper: tokens.clone(),
             supervisor: supervisor.clone(),
             transcripts: transcripts.clone(),
+            governor: governor.clone(),
             log: logs.clone(),
             clock: Arc::clone(&clock),
             settings: Arc::new(config.http(tcp_address, clock.now())),
@@ -121,6 +125,7 @@ impl Daemon {
             clock: Arc::clone(&clock),
             budget: inbound::Budget::default(),
             transcripts: transcripts.clone(),
+            governor: governor.clone(),
             settings: config.inbound(),
         };
         let outbound = outbound::Parts {
@@ -130,6 +135,7 @@ impl Daemon {
             keeper: tokens.clone(),
             clock: Arc::clone(&clock),
             transcripts,
+            governor,
             settings: config.outbound(),
         };
         Ok(Self {

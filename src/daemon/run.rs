@@ -170,7 +170,12 @@ impl Daemon {
                     outbound,
                     sync_now,
                 },
-                task: side_by_side(inbound_lane, outbound_lane.run(stop.clone()), stop),
+                // Each on the heap once: a future that is handed on by value is kept by each that has it.
+                task: side_by_side(
+                    Box::pin(inbound_lane),
+                    Box::pin(outbound_lane.run(stop.clone())),
+                    stop,
+                ),
             }
         };
         let supervisor = Supervisor::new(

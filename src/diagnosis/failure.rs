@@ -1,9 +1,11 @@
 //! All failures that reach people, as one type.
 
+use std::time::Duration;
+
 use super::catalogue::GraphRefusal;
 use crate::{
     imap::ImapError,
-    model::{Account, FailureClass, LaneName},
+    model::{Account, FailureClass, HoldKind, LaneName},
     oauth::OauthError,
     smtp::SmtpError,
     store::StoreError,
@@ -79,6 +81,17 @@ pub enum Failure {
     TokenWaits(String),
     /// Raw mail could not be kept or read: the disk or the object directory; in the system's words.
     Storage(String),
+    /// Nothing failed: a connection waits for what others have met.
+    Held {
+        /// What stands in the way.
+        kind: HoldKind,
+        /// Of whom: a host, or a user name at a host.
+        whose: String,
+        /// In the server's or the system's own words; empty where there are none.
+        said: String,
+        /// For how long yet.
+        left: Duration,
+    },
     /// A bug: a panic or an impossible state.
     Bug(String),
 }
@@ -96,7 +109,13 @@ impl Failure {
             | Self::SignInNeeded(_)
             | Self::ProviderMissing
             | Self::Storage(_) => FailureClass::OperatorMustAct,
-            Self::TokenWaits(_) | Self::Bug(_) => FailureClass::RetryLater,
+            Self::Held {
+                kind: HoldKind::HostSilent | HoldKind::Full,
+                ..
+            }
+            | Self::TokenWaits(_)
+            | Self::Bug(_) => FailureClass::RetryLater,
+            Self::Held { left, .. } => FailureClass::HoldFor(*left),
         }
     }
 }

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     diagnosis::{Context, Failure, Finding, explain},
+    governor::{Held, Permit, Place, Urgency},
     imap::{self, Greeted, ImapError, Login, Secret, Session},
     model::{Account, FailureClass, Server, Timestamp, TlsVerify},
     net::DialError,
@@ -35,8 +36,19 @@ pub(super) async fn examine(
     context: &Context,
     recorder: &Recorder,
 ) -> Incoming {
-    let Some(greeted) = connect(course, parts, &account.entered.imap, context, recorder).await
-    else {
+    let mut permit = match parts
+        .governor
+        .admit(&Place::imap(account), Urgency::Examine)
+        .await
+    {
+        Ok(permit) => Some(permit),
+        Err(held) => {
+            waits(course, held, &all(), context).await;
+            return Incoming::NotTried;
+        }
+    };
+    let server = &account.entered.imap;
+    let Some(greeted) = connect(course, parts, server, context, recorder, &mut permit).await else {
         return Incoming::NotTried;
     };
     let secret = match proof {
@@ -52,6 +64,9 @@ pub(super) async fn examine(
     let mut session = match logged_in.await {
         Ok(Ok(session)) => session,
         Ok(Err(error)) => {
+            if let Some(permit) = permit.take() {
+                permit.failed_imap(&error);
+            }
             let words = words(&error).map(|(_, text)| Incoming::LoginRefused(text));
             let refused = matches!(error, ImapError::AuthenticationRefused { .. })
                 && error.class() == FailureClass::OperatorMustAct;
@@ -73,6 +88,7 @@ pub(super) async fn examine(
             return Incoming::NotTried;
         }
     };
+    let _slot = permit.map(Permit::opened);
     course
         .note(Item::ImapLogin, Found::ok(format!("as {user}")))
         .await;
@@ -145,6 +161,24 @@ async fn open(
     Incoming::Opened
 }
 
+/// A connection is not made now, for what others have met.
+pub(super) async fn waits(course: &mut Course<'_>, held: Held, items: &[Item], context: &Context) {
+    let left = held.left();
+    let Held {
+        kind, whose, said, ..
+    } = held;
+    let failure = Failure::Held {
+        kind,
+        whose,
+        said,
+        left,
+    };
+    if let Some((first, behind)) = items.split_first() {
+        course.note(*first, Found::failed(&failure, context)).await;
+        course.skip(behind, *first).await;
+    }
+}
+
 /// Connection and certificate; `None` where what follows was skipped.
 async fn connect(
     course: &mut Course<'_>,
@@ -152,12 +186,18 @@ async fn connect(
     server: &Server,
     context: &Context,
     recorder: &Recorder,
+    permit: &mut Option<Permit>,
 ) -> Option<Greeted> {
     course.begin();
     let settings = &parts.settings.imap;
     let limit = parts.settings.check;
     let connected = imap::connect(&parts.net, server, settings, recorder);
     let connected = limited(limit, context, connected).await;
+    if let Ok(Err(error)) = &connected
+        && let Some(permit) = permit.take()
+    {
+        permit.failed_imap(error);
+    }
     let reached = judge::reached(&server.host, server.port, server.tls);
     let after_tls: Vec<Item> = [Item::ImapTls].into_iter().chain(INSIDE).collect();
     match connected {

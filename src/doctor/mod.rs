@@ -51,6 +51,7 @@ pub use rights::{Rights, Standing};
 
 use crate::{
     diagnosis::LaneStatus,
+    governor::Governor,
     imap,
     model::{Account, AccountId, Clock},
     net::Net,
@@ -92,6 +93,8 @@ pub struct Parts {
     pub oauth: OauthClient,
     /// What is said to an account's servers is kept there too.
     pub transcripts: Transcripts,
+    /// Who may connect when.
+    pub governor: Governor,
     /// Wall-clock time.
     pub clock: Arc<dyn Clock>,
     /// See there.

@@ -3,12 +3,13 @@
 use super::{
     Item, Parts, Verdict,
     course::{Course, Found, Proof, limited},
-    incoming::{refused_certificate, shown},
+    incoming::{refused_certificate, shown, waits},
     judge::{self, Stage},
     rights::{self, Outgoing},
 };
 use crate::{
     diagnosis::{Context, Failure, Finding, Right},
+    governor::{Permit, Place, Urgency},
     model::{Account, Server, Service},
     smtp::{self, Line, Login, MailOptions, SmtpError},
     transcript::Recorder,
@@ -25,7 +26,20 @@ pub(super) async fn examine(
     context: &Context,
     recorder: &Recorder,
 ) -> Outgoing {
-    let Some(mut line) = connect(course, parts, &account.entered.smtp, context, recorder).await
+    let user = match &proof {
+        Proof::Is(login) => login.user,
+        Proof::Lacks(_) => account.smtp_user(),
+    };
+    let place = Place::smtp(account, user);
+    let mut permit = match parts.governor.admit(&place, Urgency::Examine).await {
+        Ok(permit) => Some(permit),
+        Err(held) => {
+            waits(course, held, &all(), context).await;
+            return Outgoing::NotTried;
+        }
+    };
+    let server = &account.entered.smtp;
+    let Some(mut line) = connect(course, parts, server, context, recorder, &mut permit).await
     else {
         return Outgoing::NotTried;
     };
@@ -41,6 +55,7 @@ pub(super) async fn examine(
     let limit = parts.settings.check;
     let outgoing = match limited(limit, context, line.login(&login)).await {
         Ok(Ok(())) => {
+            let _slot = permit.map(Permit::opened);
             course
                 .note(Item::SmtpLogin, Found::ok(format!("as {user}")))
                 .await;
@@ -48,6 +63,9 @@ pub(super) async fn examine(
             Outgoing::LoggedIn { sender_refused }
         }
         Ok(Err(error)) => {
+            if let Some(permit) = permit {
+                permit.failed_smtp(&error);
+            }
             let (found, outgoing) = refused(account, error, context);
             course.note(Item::SmtpLogin, found).await;
             course.skip(&[Item::SendAs], Item::SmtpLogin).await;
@@ -144,12 +162,18 @@ async fn connect(
     server: &Server,
     context: &Context,
     recorder: &Recorder,
+    permit: &mut Option<Permit>,
 ) -> Option<Line> {
     course.begin();
     let settings = &parts.settings.smtp;
     let limit = parts.settings.check;
     let connected = smtp::connect(&parts.net, server, settings, recorder);
     let connected = limited(limit, context, connected).await;
+    if let Ok(Err(error)) = &connected
+        && let Some(permit) = permit.take()
+    {
+        permit.failed_smtp(error);
+    }
     let reached = judge::reached(&server.host, server.port, server.tls);
     let after_tls: Vec<Item> = [Item::SmtpTls].into_iter().chain(INSIDE).collect();
     match connected {

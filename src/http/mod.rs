@@ -54,6 +54,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use crate::{
     blob::Blobs,
     doctor::Doctor,
+    governor::Governor,
     logs::LogControl,
     model::{Clock, CloudService, Timestamp},
     store::Store,
@@ -81,6 +82,8 @@ pub struct Desk {
     pub supervisor: supervisor::Handle,
     /// What was lately said to servers.
     pub transcripts: Transcripts,
+    /// What servers have asked for, and who waits.
+    pub governor: Governor,
     /// The log's level and losses.
     pub log: LogControl,
     /// Wall-clock time.

@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
+    governor,
     logs::Level,
-    model::RecordedEvent,
+    model::{RecordedEvent, Timestamp},
     store::{Engine, Page},
 };
 
@@ -42,6 +43,68 @@ pub(super) struct Status {
     cloud_providers: Vec<Warned<providers::ShownProvider>>,
     /// What is to be said about all of them, the most severe first.
     warnings: Vec<ShownEntry>,
+    /// What servers bear and have asked for.
+    servers: ShownServers,
+}
+
+/// The shared budgets: each server, and who rests until when.
+#[derive(Serialize)]
+struct ShownServers {
+    hosts: Vec<ShownHost>,
+    rests: Vec<ShownRest>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ShownHost {
+    host: String,
+    /// Open or being opened.
+    connections: usize,
+    opening: usize,
+    opening_at_most: usize,
+    /// Accounts whose connection waits for its turn.
+    waiting: usize,
+    /// Gives nobody an answer.
+    silent: bool,
+    probe_at: Option<String>,
+    why: Option<String>,
+}
+
+#[derive(Serialize)]
+struct ShownRest {
+    /// host, tenant, login or mailbox.
+    of: &'static str,
+    whose: String,
+    until: String,
+    why: String,
+}
+
+impl From<governor::Shown> for ShownServers {
+    fn from(shown: governor::Shown) -> Self {
+        let host = |host: governor::ShownHost| {
+            let (probe_at, why) = host.silent.unzip();
+            ShownHost {
+                host: host.host,
+                connections: host.connections,
+                opening: host.opening,
+                opening_at_most: host.opening_at_most,
+                waiting: host.waiting,
+                silent: why.is_some(),
+                probe_at: probe_at.map(Timestamp::rfc3339),
+                why,
+            }
+        };
+        let rest = |rest: governor::ShownRest| ShownRest {
+            of: rest.of.as_str(),
+            whose: rest.whose,
+            until: rest.until.rfc3339(),
+            why: rest.said,
+        };
+        Self {
+            hosts: shown.hosts.into_iter().map(host).collect(),
+            rests: shown.rests.into_iter().map(rest).collect(),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -75,6 +138,7 @@ pub(super) async fn show(State(desk): State<Desk>) -> Result<Json<Status>, ApiEr
         accounts: accounts.rows,
         cloud_providers: providers.rows,
         warnings,
+        servers: desk.governor.shown().into(),
     }))
 }
 

@@ -1,5 +1,7 @@
 //! A logged-in session: open a mailbox, list it, take leave.
 
+use std::fmt;
+
 use async_imap::imap_proto::{AttributeValue, MailboxDatum, Response, ResponseCode};
 use tokio::time::{Duration, timeout};
 
@@ -21,8 +23,11 @@ use crate::{
 pub struct Session {
     pub(super) wire: Wire,
     pub(super) settings: Settings,
-    capabilities: Capabilities,
+    /// Sorted, between spaces: a session lives for long, and a set takes ten times the room.
+    capabilities: Box<str>,
     pub(super) counters: Counters,
+    /// Lives as long as the connection.
+    keepsake: Option<Box<dyn fmt::Debug + Send + Sync>>,
 }
 
 /// Oddities of a server, counted and otherwise ignored.
@@ -60,24 +65,36 @@ pub struct Listed {
 
 impl Session {
     pub(super) fn new(wire: Wire, settings: Settings, capabilities: Capabilities) -> Self {
+        let mut names: Vec<String> = capabilities.into_iter().collect();
+        names.sort_unstable();
         Self {
             wire,
             settings,
-            capabilities,
+            capabilities: names.join(" ").into_boxed_str(),
             counters: Counters::default(),
+            keepsake: None,
         }
+    }
+
+    /// Something that is to be dropped when the connection is, wherever the session goes till then.
+    pub fn keep(&mut self, keepsake: Box<dyn fmt::Debug + Send + Sync>) {
+        self.keepsake = Some(keepsake);
     }
 
     /// True when the server announced this capability behind the login; in upper case.
     pub fn can(&self, capability: &str) -> bool {
-        self.capabilities.contains(capability)
+        self.capabilities.split(' ').any(|name| name == capability)
     }
 
     /// Every capability announced behind the login, in upper case, sorted.
     pub fn capabilities(&self) -> Vec<&str> {
-        let mut names: Vec<&str> = self.capabilities.iter().map(String::as_str).collect();
-        names.sort_unstable();
-        names
+        self.capabilities.split_whitespace().collect()
+    }
+
+    /// How many messages the selected mailbox has, as the server said last: a hint, also of what it cannot give
+    /// yet.
+    pub fn exists(&self) -> u32 {
+        self.wire.exists()
     }
 
     /// Oddities so far.

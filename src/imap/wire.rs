@@ -31,6 +31,8 @@ pub(super) struct Wire {
     bye: Option<Words>,
     /// The mailbox grew since this was last taken: servers say so once, in any answer.
     news: bool,
+    /// How many messages the selected mailbox has, as the server said last.
+    exists: u32,
 }
 
 impl fmt::Debug for Wire {
@@ -75,6 +77,7 @@ impl Wire {
             pending: false,
             bye: None,
             news: false,
+            exists: 0,
         }
     }
 
@@ -163,10 +166,19 @@ impl Wire {
                 status: Status::Bye,
                 outcome,
             } => self.bye = Some(reply::words(outcome)),
-            Response::MailboxData(MailboxDatum::Exists(_)) => self.news = true,
+            Response::MailboxData(MailboxDatum::Exists(count)) => {
+                self.news = true;
+                self.exists = *count;
+            }
+            Response::Expunge(_) => self.exists = self.exists.saturating_sub(1),
             _ => {}
         }
         Ok(on(response.parsed()))
+    }
+
+    /// How many messages there are, as the server said last.
+    pub(super) fn exists(&self) -> u32 {
+        self.exists
     }
 
     /// Whether the mailbox grew since this was last asked.

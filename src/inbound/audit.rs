@@ -306,7 +306,7 @@ impl Reader {
             if !all {
                 paired.retain(|(uid, _)| *uid < last.uid);
             }
-            let octets = wanted.iter().map(|one| one.size).sum();
+            let octets = plan::held(&wanted, settings.held);
             let _room = cut_short_quietly(stop, self.parts.budget.room(octets)).await?;
             let kept = match self.fetch_missing(session, &wanted, stop).await {
                 Ok(kept) => kept,
@@ -357,7 +357,13 @@ impl Reader {
         let careful = self.auditing.suspect.is_some();
         cut_short(
             stop,
-            body::fetch(session, wanted, careful, &self.parts.settings),
+            body::fetch(
+                session,
+                wanted,
+                careful,
+                &self.parts.blobs,
+                &self.parts.settings,
+            ),
         )
         .await
     }
@@ -426,6 +432,7 @@ impl Reader {
             more: true,
             new: done.new_messages,
             aside: done.put_aside,
+            again: None,
         })
     }
 

@@ -5,10 +5,11 @@ use sha2::{Digest, Sha256};
 
 use super::{Parts, Settings, SyncError};
 use crate::{
+    blob::{Arrived, Blobs, Incoming, Packed, pack},
     diagnosis::{Context, Failure, explain},
     imap::{ImapError, Listed, Session, Step, quirks},
     mime,
-    model::{FailureClass, ParsedMail, Timestamp, fail_point},
+    model::{FailureClass, ParsedMail, RawMail, Timestamp, fail_point},
     store::{Aside, AsideReason, IngestItem, NewMessage},
 };
 
@@ -27,6 +28,11 @@ pub(super) struct Kept {
 #[derive(Debug)]
 enum What {
     Mail(Bytes),
+    /// Kept already, since it is larger than what is held in memory; its beginning for reading.
+    Large {
+        beginning: Bytes,
+        arrived: Arrived,
+    },
     Aside {
         reason: AsideReason,
         detail: String,
@@ -51,6 +57,7 @@ pub(super) async fn fetch(
     session: &mut Session,
     wanted: &[Listed],
     careful: bool,
+    blobs: &Blobs,
     settings: &Settings,
 ) -> Result<Vec<Kept>, SyncError> {
     let whole = |one: &Listed| !careful && one.size <= settings.batch_octets;
@@ -71,7 +78,7 @@ pub(super) async fn fetch(
                 listed: *one,
                 what: What::Mail(body),
             },
-            None => by_slices(session, *one, settings).await?,
+            None => by_slices(session, *one, blobs, settings).await?,
         });
     }
     Ok(kept)
@@ -91,28 +98,42 @@ pub(super) fn is_about_the_mail(error: &ImapError) -> bool {
     }
 }
 
-/// One message in slices, so that memory grows with what is there and not with what is announced.
+/// One message in slices, so that memory grows with what is there and not with what is announced. From
+/// [`Settings::held`] octets on it goes to the objects as it comes, and only its beginning stays in memory.
 async fn by_slices(
     session: &mut Session,
     one: Listed,
+    blobs: &Blobs,
     settings: &Settings,
 ) -> Result<Kept, SyncError> {
     if one.size > settings.body_limit {
         return oversize(session, one, one.size).await;
     }
-    let mut body = BytesMut::new();
+    let mut taking = Taking::new(one.size > settings.held, blobs).await?;
     loop {
-        let offset = u64::try_from(body.len()).unwrap_or(u64::MAX);
+        let offset = taking.size();
         // The server's size is not to be trusted: what has come counts as well.
         if offset > settings.body_limit {
+            taking.discard().await;
             return oversize(session, one, offset).await;
         }
-        let slice = match session
+        let slice = session
             .fetch_slice(one.uid, offset, settings.slice_octets)
-            .await
-        {
-            Ok(slice) => slice,
-            Err(error) if is_about_the_mail(&error) => {
+            .await;
+        let slice = match slice {
+            Ok(Some(slice)) => slice,
+            Ok(None) => {
+                taking.discard().await;
+                let gone = vanished(session, one).await?;
+                return Ok(gone.unwrap_or_else(|| {
+                    Kept::aside(one, AsideReason::NoBody, "the server has no body for it")
+                }));
+            }
+            Err(error) => {
+                taking.discard().await;
+                if !is_about_the_mail(&error) {
+                    return Err(error.into());
+                }
                 // The words of a refusal do not tell a mail that is broken from a server that is, for
                 // a while: only a refusal that is repeated counts, and the caller counts.
                 return match vanished(session, one).await? {
@@ -120,23 +141,95 @@ async fn by_slices(
                     None => Err(error.into()),
                 };
             }
-            Err(error) => return Err(error.into()),
         };
-        let Some(slice) = slice else {
-            let gone = vanished(session, one).await?;
-            return Ok(gone.unwrap_or_else(|| {
-                Kept::aside(one, AsideReason::NoBody, "the server has no body for it")
-            }));
-        };
-        body.extend_from_slice(&slice);
-        if u32::try_from(slice.len()).is_ok_and(|octets| octets < settings.slice_octets) {
-            break;
+        let last = u32::try_from(slice.len()).is_ok_and(|octets| octets < settings.slice_octets);
+        taking.add(slice, settings.held, blobs).await?;
+        if last {
+            return Ok(Kept {
+                listed: one,
+                what: taking.finish().await?,
+            });
         }
     }
-    Ok(Kept {
-        listed: one,
-        what: What::Mail(body.freeze()),
-    })
+}
+
+/// Octets of the beginning of a large mail that are read: its headers and, nearly always, its text.
+const BEGINNING: usize = 1024 * 1024;
+
+/// A mail that comes in slices.
+enum Taking {
+    Held(BytesMut),
+    Passed {
+        beginning: BytesMut,
+        incoming: Incoming,
+    },
+}
+
+impl Taking {
+    async fn new(large: bool, blobs: &Blobs) -> Result<Self, SyncError> {
+        if !large {
+            return Ok(Self::Held(BytesMut::new()));
+        }
+        Ok(Self::Passed {
+            beginning: BytesMut::new(),
+            incoming: blobs.incoming().await?,
+        })
+    }
+
+    fn size(&self) -> u64 {
+        match self {
+            Self::Held(body) => u64::try_from(body.len()).unwrap_or(u64::MAX),
+            Self::Passed { incoming, .. } => incoming.size(),
+        }
+    }
+
+    async fn add(&mut self, slice: Bytes, held: u64, blobs: &Blobs) -> Result<(), SyncError> {
+        if let Self::Held(body) = self {
+            body.extend_from_slice(&slice);
+            if u64::try_from(body.len()).unwrap_or(u64::MAX) <= held {
+                return Ok(());
+            }
+            // Larger than the server said.
+            let whole = std::mem::take(body).freeze();
+            let mut incoming = blobs.incoming().await?;
+            let beginning = BytesMut::from(whole.get(..BEGINNING).unwrap_or(&whole));
+            incoming.write(whole).await?;
+            *self = Self::Passed {
+                beginning,
+                incoming,
+            };
+            return Ok(());
+        }
+        if let Self::Passed {
+            beginning,
+            incoming,
+        } = self
+        {
+            let room = BEGINNING.saturating_sub(beginning.len());
+            beginning.extend_from_slice(slice.get(..room).unwrap_or(&slice));
+            incoming.write(slice).await?;
+        }
+        Ok(())
+    }
+
+    async fn finish(self) -> Result<What, SyncError> {
+        Ok(match self {
+            Self::Held(body) => What::Mail(body.freeze()),
+            Self::Passed {
+                beginning,
+                incoming,
+            } => What::Large {
+                beginning: beginning.freeze(),
+                arrived: incoming.finish().await?,
+            },
+        })
+    }
+
+    async fn discard(self) {
+        if let Self::Passed { incoming, .. } = self {
+            incoming.discard().await;
+        }
+    }
 }
 
 /// No body: the message is gone, or (`None`) the server cannot give it (bad input 11, fault 38).
@@ -161,32 +254,67 @@ async fn oversize(session: &mut Session, one: Listed, octets: u64) -> Result<Kep
     Ok(Kept { listed: one, what })
 }
 
+/// Octets of mail read in one go on a thread that may block.
+const SHEAF: usize = 128 * 1024;
+
+/// A mail that was read.
+struct Sheet {
+    body: Bytes,
+    parsed: Result<ParsedMail, String>,
+    sha256: [u8; 32],
+    packed: Packed,
+}
+
 /// Parses, hashes and keeps; what the blob store has taken is durable before the commit that refers
 /// to it.
 pub(super) async fn read(parts: &Parts, kept: Vec<Kept>) -> Result<Vec<IngestItem>, SyncError> {
+    let bodies = kept.iter().filter_map(|kept| match &kept.what {
+        What::Mail(body)
+        | What::Large {
+            beginning: body, ..
+        } => Some(body.clone()),
+        What::Aside { .. } => None,
+    });
+    let mut sheets = parse(parts, bodies.collect()).await?.into_iter();
     let mut items = Vec::with_capacity(kept.len());
     for Kept { listed, what } in kept {
-        let item = match what {
-            What::Mail(body) => {
-                let (parsed, sha256) = parse(parts, body.clone()).await;
-                if let Some(detail) = parsed.as_ref().ok().and_then(substitute) {
-                    items.push(IngestItem::Aside(Aside {
-                        uid: listed.uid,
-                        reason: AsideReason::Unreadable,
-                        detail,
-                        raw: Some(parts.blobs.keep(body).await?),
-                    }));
-                    continue;
+        items.push(match what {
+            What::Large { arrived, .. } => {
+                let sheet = sheets.next().ok_or(SyncError::Stopping)?;
+                let mut parsed = sheet.parsed;
+                if let Ok(mail) = &mut parsed {
+                    mail.truncated = true;
                 }
-                let size = u64::try_from(body.len()).unwrap_or(u64::MAX);
                 IngestItem::Message(Box::new(NewMessage {
                     uid: listed.uid,
                     internal_date: date(listed.internal_date, parsed.as_ref().ok()),
-                    size,
-                    sha256,
-                    raw: parts.blobs.keep(body).await?,
+                    size: arrived.size,
+                    sha256: arrived.sha256,
+                    raw: RawMail::Object(arrived.key),
                     parsed,
                 }))
+            }
+            What::Mail(_) => {
+                let sheet = sheets.next().ok_or(SyncError::Stopping)?;
+                let parsed = sheet.parsed;
+                let size = u64::try_from(sheet.body.len()).unwrap_or(u64::MAX);
+                let raw = parts.blobs.keep_packed(sheet.packed, sheet.body).await?;
+                match parsed.as_ref().ok().and_then(substitute) {
+                    Some(detail) => IngestItem::Aside(Aside {
+                        uid: listed.uid,
+                        reason: AsideReason::Unreadable,
+                        detail,
+                        raw: Some(raw),
+                    }),
+                    None => IngestItem::Message(Box::new(NewMessage {
+                        uid: listed.uid,
+                        internal_date: date(listed.internal_date, parsed.as_ref().ok()),
+                        size,
+                        sha256: sheet.sha256,
+                        raw,
+                        parsed,
+                    })),
+                }
             }
             What::Aside {
                 reason,
@@ -204,8 +332,7 @@ pub(super) async fn read(parts: &Parts, kept: Vec<Kept>) -> Result<Vec<IngestIte
                     raw,
                 })
             }
-        };
-        items.push(item);
+        });
     }
     Ok(items)
 }
@@ -238,20 +365,45 @@ fn date(internal: Option<Timestamp>, parsed: Option<&ParsedMail>) -> Timestamp {
         .unwrap_or_else(|| Timestamp::from_millis(0))
 }
 
-/// Where blocking is allowed, a few at a time. A parser that panics harms its mail only: it is kept
-/// and shown as unreadable (fault 58).
-async fn parse(parts: &Parts, body: Bytes) -> (Result<ParsedMail, String>, [u8; 32]) {
-    let permit = parts.budget.parsing().acquire_owned().await;
-    let hashed = body.clone();
-    let work = tokio::task::spawn_blocking(move || {
-        let _permit = permit;
+/// Where blocking is allowed, a few at a time and small mails many in one go; in the order of `bodies`.
+async fn parse(parts: &Parts, bodies: Vec<Bytes>) -> Result<Vec<Sheet>, SyncError> {
+    let mut sheaves: Vec<Vec<Bytes>> = Vec::new();
+    let mut octets = SHEAF;
+    for body in bodies {
+        octets = octets.saturating_add(body.len());
+        match sheaves.last_mut() {
+            Some(sheaf) if octets <= SHEAF => sheaf.push(body),
+            _ => {
+                octets = body.len();
+                sheaves.push(vec![body]);
+            }
+        }
+    }
+    let reading = sheaves.into_iter().map(|sheaf| async move {
+        let permit = parts.budget.parsing().acquire_owned().await;
+        let work = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            sheaf.into_iter().map(one).collect::<Vec<_>>()
+        });
+        // Only the end of the runtime cancels it: nothing is stored then.
+        work.await.map_err(|_gone| SyncError::Stopping)
+    });
+    let sheets = futures_util::future::try_join_all(reading).await?;
+    Ok(sheets.into_iter().flatten().collect())
+}
+
+/// A parser that panics harms its mail only: it is kept and shown as unreadable (fault 58).
+fn one(body: Bytes) -> Sheet {
+    let parsed = std::panic::catch_unwind(|| {
         fail_point("inbound.parse");
         mime::parse(&body).map_err(|error| error.to_string())
     });
-    let parsed = work
-        .await
-        .unwrap_or_else(|_panic| Err("the reader gave up on it".to_owned()));
-    (parsed, Sha256::digest(&hashed).into())
+    Sheet {
+        parsed: parsed.unwrap_or_else(|_panic| Err("the reader gave up on it".to_owned())),
+        sha256: Sha256::digest(&body).into(),
+        packed: pack(&body),
+        body,
+    }
 }
 
 #[cfg(test)]

@@ -32,6 +32,15 @@ impl Budget {
         self.fetching.clone().acquire_many_owned(kib).await.ok()
     }
 
+    /// The same at once, or not at all; nothing for a mail larger than half of it.
+    pub(super) fn spare_room(&self, octets: u64) -> Option<OwnedSemaphorePermit> {
+        let kib = u32::try_from(octets / 1024 + 1).ok()?;
+        if kib > self.kib / 2 {
+            return None;
+        }
+        self.fetching.clone().try_acquire_many_owned(kib).ok()
+    }
+
     pub(super) fn parsing(&self) -> Arc<Semaphore> {
         self.parsing.clone()
     }

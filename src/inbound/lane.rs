@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     diagnosis::{LaneExit, warn_of_server},
+    governor::{self, Held, Urgency},
     imap::{Idling, ImapError, Nudge, Session, Step},
     model::{Account, FolderChoice, LaneName, Lease},
     store::StoreError,
@@ -56,9 +57,17 @@ pub(super) struct Lane {
     idle_refused: bool,
     /// It ended IDLE at once on this connection; the next one gets a new chance.
     idle_ended: bool,
+    /// What connections to this mailbox touch.
+    touches: governor::Place,
+    /// What the lane waits for, where that is somebody else's trouble.
+    held: Option<Held>,
+    /// Somebody asked to look now.
+    urgent: bool,
     /// When the IDLE that runs now, or the last one, began.
     idle_since: Instant,
     lease_lost: bool,
+    /// The longest wait for the server's word on this connection.
+    usual: Duration,
 }
 
 enum Connection {
@@ -88,6 +97,8 @@ impl Lane {
         wake: watch::Receiver<u64>,
     ) -> Self {
         let settings = parts.settings;
+        let touches = governor::Place::imap(&account);
+        parts.governor.begins_anew(&touches);
         let times = Times {
             backoff: settings.backoff,
             parked: settings.parked_retry,
@@ -116,8 +127,12 @@ impl Lane {
             tokens: parts.keeper.changes(),
             idle_refused: false,
             idle_ended: false,
+            touches,
+            held: None,
+            urgent: false,
             idle_since: Instant::now(),
             lease_lost: false,
+            usual: settings.reissue_idle,
             account,
             parts,
         }
@@ -125,13 +140,18 @@ impl Lane {
 
     /// Works until it is told to stop or the lease is gone. A stop cuts talk with the server short;
     /// what has been given to the store is awaited.
-    pub(super) async fn run(mut self, stop: CancellationToken) -> LaneExit {
+    pub(super) fn run(self, stop: CancellationToken) -> impl Future<Output = LaneExit> + Send {
+        // A future keeps what it was called with beside what it works with: on the heap the lane takes its room once.
+        Box::new(self).live(stop)
+    }
+
+    async fn live(mut self: Box<Self>, stop: CancellationToken) -> LaneExit {
         if self.report.is_first() {
             warn_of_server(&self.account, LaneName::Inbound);
         }
         loop {
             let event = match self.wait(&stop).await {
-                Wake::Stop => return self.close().await,
+                Wake::Stop => return Box::pin((*self).close()).await,
                 Wake::Event(event) => event,
                 Wake::Successor(opened) => self.successor(*opened),
                 Wake::Nothing => continue,
@@ -142,16 +162,18 @@ impl Lane {
                 }
             }
             let effects = self.machine.handle(event, Instant::now(), rand::random());
-            if self.report.publish(&self.machine).await.is_err() {
+            if Box::pin(self.report.publish(&self.machine)).await.is_err() {
                 self.lease_lost = true;
             }
             for effect in effects {
                 if !self.lease_lost {
-                    self.perform(effect, &stop).await;
+                    // On the heap and only meanwhile: an account that idles is spared the room for all that work.
+                    Box::pin(self.perform(effect, &stop)).await;
                 }
             }
+            self.urgent = false;
             if self.lease_lost {
-                return self.lost().await;
+                return Box::pin((*self).lost()).await;
             }
         }
     }
@@ -177,7 +199,14 @@ impl Lane {
             () = std::future::ready(()), if !self.pending.is_empty() => {
                 self.pending.pop_front().map_or(Wake::Nothing, Wake::Event)
             }
-            Ok(()) = self.wake.changed() => Wake::Event(Event::Woken),
+            Ok(()) = self.wake.changed() => {
+                self.urgent = true;
+                Wake::Event(Event::Woken)
+            }
+            () = lifted(&mut self.held), if self.held.is_some() => {
+                self.held = None;
+                Wake::Event(Event::Woken)
+            }
             Ok(()) = self.tokens.changed(), if parked => Wake::Event(Event::Woken),
             () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
                 Wake::Event(Event::Due)
@@ -203,8 +232,14 @@ impl Lane {
     async fn perform(&mut self, effect: Effect, stop: &CancellationToken) {
         match effect {
             Effect::Connect => {
+                self.held = None;
+                let urgency = match self.report.is_first() {
+                    _ if self.urgent => Urgency::Urgent,
+                    true => Urgency::Usual,
+                    false => Urgency::Extra,
+                };
                 let folder = self.only().cloned();
-                let opening = open::open(&self.account, &self.parts, folder.as_ref());
+                let opening = open::open(&self.account, &self.parts, folder.as_ref(), urgency);
                 match stop.run_until_cancelled(opening).await {
                     Some(Ok(opened)) => {
                         let renew_at = self.install(opened);
@@ -246,6 +281,10 @@ impl Lane {
     }
 
     async fn sync(&mut self, stop: &CancellationToken) {
+        // Another connection to this mailbox may have been asked for a rest that is this one's, too.
+        if let Some(held) = self.parts.governor.resting(&self.touches) {
+            return self.fail(held.into());
+        }
         let mut session = match std::mem::replace(&mut self.connection, Connection::None) {
             Connection::Open(session) => session,
             Connection::Idle(idling) => match stop.run_until_cancelled(idling.done()).await {
@@ -266,6 +305,8 @@ impl Lane {
                         "mailbox synced"
                     );
                 }
+                let usual = self.usual;
+                self.machine.times.watch = unit.again.map_or(usual, |again| again.min(usual));
                 self.pending.push_back(Event::Synced { more: unit.more });
             }
             Err(error) => self.fail(error),
@@ -302,7 +343,8 @@ impl Lane {
     /// On this connection the mailbox is looked at on a schedule from now on.
     fn idle_ended(&mut self) {
         self.idle_ended = true;
-        self.machine.times.watch = self.parts.settings.poll;
+        self.usual = self.parts.settings.poll;
+        self.machine.times.watch = self.usual;
     }
 
     fn can_idle(&self, session: &Session) -> bool {
@@ -313,11 +355,12 @@ impl Lane {
     fn install(&mut self, opened: Opened) -> Option<Instant> {
         let settings = self.parts.settings;
         self.idle_ended = false;
-        self.machine.times.watch = if self.can_idle(&opened.session) {
+        self.usual = if self.can_idle(&opened.session) {
             settings.reissue_idle
         } else {
             settings.poll
         };
+        self.machine.times.watch = self.usual;
         self.at = None;
         for visit in &mut self.readers {
             visit.name = None;
@@ -385,7 +428,13 @@ impl Lane {
             SyncError::Stopping => {}
             SyncError::Store(StoreError::LeaseLost { .. }) => self.lease_lost = true,
             error => {
+                if let SyncError::Imap(error) = &error {
+                    self.parts.governor.heard_imap(&self.touches, error);
+                }
                 let trouble = trouble::trouble(&error);
+                if let SyncError::Held(held) = &error {
+                    self.held = Some(held.clone());
+                }
                 if trouble == Trouble::Goodbye {
                     info!(account = %self.account.entered.key, reason = %error, "connection ended, connecting again");
                 }
@@ -412,6 +461,14 @@ impl Lane {
         self.renewal.shutdown().await;
         self.farewells.shutdown().await;
         LaneExit::LeaseLost
+    }
+}
+
+/// What was waited for is over before its time; for ever where that cannot be.
+async fn lifted(held: &mut Option<Held>) {
+    match held {
+        Some(held) => held.lifted().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -31,8 +31,12 @@ pub async fn run(
         && let (Some(folders), Some(place)) = (split.first(), places.first())
     {
         // The most usual case needs no task of its own.
-        let lane = Lane::new(account, lease, parts, folders.clone(), place.clone(), wake);
-        return lane.run(stop).await;
+        // Boxed as soon as it is made, so that it takes its room once.
+        let lane = {
+            let (folders, place) = (folders.clone(), place.clone());
+            Box::pin(Lane::new(account, lease, parts, folders, place, wake).run(stop))
+        };
+        return lane.await;
     }
     // The end of one is the end of all.
     let stop = stop.child_token();

@@ -75,6 +75,8 @@ pub(super) enum Trouble {
     Perhaps(u32),
     /// There is nothing to try with before this time, unless somebody says so.
     Wait(Duration),
+    /// Others have met it: not before this time, unless somebody says so. It was not tried and counts as nothing.
+    Told(Duration),
     /// Not before this time has passed.
     Hold(Duration),
     /// A person has to act.
@@ -309,6 +311,13 @@ impl Machine {
                 (wait(delay), vec![Effect::HangUp])
             }
             Trouble::Wait(time) => (wait(time.max(delay)), vec![Effect::HangUp]),
+            Trouble::Told(time) => (
+                Phase::Waiting {
+                    until: now + time,
+                    failures: failures.max(1),
+                },
+                vec![Effect::HangUp],
+            ),
             Trouble::Hold(time) => (
                 Phase::Holding {
                     until: now + time.max(delay),

@@ -14,6 +14,8 @@
 //! - The first folder of an account is watched; further ones are watched or visited, and one that does not
 //!   open stops no other.
 //! - The successor of a connection is open before the access token of the old one expires.
+//! - A connection is opened when the [`Governor`] says so, and what a server asks of one is kept by all whom it
+//!   speaks of.
 //! - Memory is bounded by [`Budget`] for all accounts together (I10).
 //!
 //! # When things fail
@@ -32,6 +34,7 @@
 //! RFC 9051 §2.3.1.1 (unique identifiers), RFC 2177 (IDLE).
 
 mod audit;
+mod batch;
 mod begin;
 mod board;
 mod body;
@@ -50,9 +53,13 @@ mod testing;
 #[cfg(test)]
 mod testing_server;
 #[cfg(test)]
+mod testing_state;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod tests_audit;
+#[cfg(test)]
+mod tests_cut;
 #[cfg(test)]
 mod tests_catalogue;
 #[cfg(test)]
@@ -70,6 +77,7 @@ pub use trouble::SyncError;
 
 use crate::{
     blob::Blobs,
+    governor::Governor,
     imap,
     model::{Backoff, Clock},
     net::Net,
@@ -95,6 +103,8 @@ pub struct Parts {
     pub budget: Budget,
     /// What was lately said.
     pub transcripts: Transcripts,
+    /// Who may connect when.
+    pub governor: Governor,
     /// The same for all lanes.
     pub settings: Settings,
 }
@@ -109,6 +119,8 @@ pub struct Settings {
     pub reissue_idle: Duration,
     /// Between two looks where the server has no IDLE.
     pub poll: Duration,
+    /// Between looks for mail that the server announced and does not list yet.
+    pub recount: Backoff,
     /// Between failures.
     pub backoff: Backoff,
     /// Between tries of a lane that waits for a person.
@@ -127,6 +139,9 @@ pub struct Settings {
     pub batch_octets: u64,
     /// Octets of a slice.
     pub slice_octets: u32,
+    /// Octets of the largest mail that is held in memory and read whole; a larger one goes to the objects as it
+    /// comes.
+    pub held: u64,
     /// Octets of the largest mail that is fetched; of a larger one the headers are kept.
     pub body_limit: u64,
 }
@@ -137,6 +152,10 @@ impl Default for Settings {
             imap: imap::Settings::default(),
             reissue_idle: Duration::from_secs(300),
             poll: Duration::from_secs(60),
+            recount: Backoff {
+                first: Duration::from_secs(1),
+                cap: Duration::from_secs(16),
+            },
             backoff: Backoff {
                 first: Duration::from_secs(5),
                 cap: Duration::from_secs(300),
@@ -148,6 +167,7 @@ impl Default for Settings {
             batch_messages: 200,
             batch_octets: 4 * 1024 * 1024,
             slice_octets: 1024 * 1024,
+            held: 32 * 1024 * 1024,
             body_limit: 200 * 1024 * 1024,
         }
     }

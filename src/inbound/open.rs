@@ -1,6 +1,7 @@
 //! From an account to a selected mailbox.
 
 use crate::{
+    governor::{Place, Urgency},
     imap::{self, ImapError, Login, Secret, Selected, Session},
     inbound::{Parts, SyncError},
     model::{Account, Authentication, FolderChoice, Timestamp},
@@ -23,30 +24,31 @@ pub(super) struct Stamp {
     pub(super) expires_at: Timestamp,
 }
 
-/// Dials, logs in, selects `folder`. Dropping the future hangs up.
+/// Waits for its turn, dials, logs in, selects `folder`. Dropping the future hangs up.
 pub(super) async fn open(
     account: &Account,
     parts: &Parts,
     folder: Option<&FolderChoice>,
+    urgency: Urgency,
 ) -> Result<Opened, SyncError> {
     match &account.entered.authentication {
         Authentication::Password { password, .. } => {
             let secret = Secret::Password(password);
-            Ok(log_in(account, parts, folder, secret, None).await?)
+            log_in(account, parts, folder, urgency, secret, None).await
         }
         Authentication::Modern { provider, .. } => {
             let token = parts.keeper.access_token(*provider).await?;
-            match with_token(account, parts, folder, &token).await {
-                Err(error) if error.is_token_refused() => {
+            match with_token(account, parts, folder, urgency, &token).await {
+                Err(SyncError::Imap(error)) if error.is_token_refused() => {
                     // Perhaps only this token is bad: once more with a fresh one.
                     parts.keeper.refused(*provider, token.version);
                     let fresh = parts.keeper.access_token(*provider).await?;
                     if fresh.version == token.version {
                         return Err(error.into());
                     }
-                    Ok(with_token(account, parts, folder, &fresh).await?)
+                    with_token(account, parts, folder, urgency, &fresh).await
                 }
-                other => Ok(other?),
+                other => other,
             }
         }
     }
@@ -66,15 +68,18 @@ pub(super) async fn succeed(
             return Ok(None);
         }
     }
-    open(account, parts, folder).await.map(Some)
+    open(account, parts, folder, Urgency::Renewal)
+        .await
+        .map(Some)
 }
 
 async fn with_token(
     account: &Account,
     parts: &Parts,
     folder: Option<&FolderChoice>,
+    urgency: Urgency,
     token: &Token,
-) -> Result<Opened, ImapError> {
+) -> Result<Opened, SyncError> {
     let stamp = Stamp {
         version: token.version,
         expires_at: token.expires_at,
@@ -83,6 +88,7 @@ async fn with_token(
         account,
         parts,
         folder,
+        urgency,
         Secret::AccessToken(&token.secret),
         Some(stamp),
     )
@@ -93,9 +99,33 @@ async fn log_in(
     account: &Account,
     parts: &Parts,
     folder: Option<&FolderChoice>,
+    urgency: Urgency,
     secret: Secret<'_>,
     token: Option<Stamp>,
-) -> Result<Opened, ImapError> {
+) -> Result<Opened, SyncError> {
+    let permit = parts.governor.admit(&Place::imap(account), urgency).await?;
+    match select(account, parts, folder, secret).await {
+        Ok((mut session, selected)) => {
+            session.keep(Box::new(permit.opened()));
+            Ok(Opened {
+                session,
+                selected,
+                token,
+            })
+        }
+        Err(error) => {
+            permit.failed_imap(&error);
+            Err(error.into())
+        }
+    }
+}
+
+async fn select(
+    account: &Account,
+    parts: &Parts,
+    folder: Option<&FolderChoice>,
+    secret: Secret<'_>,
+) -> Result<(Session, Option<(String, Selected)>), ImapError> {
     let settings = &parts.settings.imap;
     let (Secret::Password(hidden) | Secret::AccessToken(hidden)) = secret;
     let recorder = parts.transcripts.account(account.id).hiding(hidden);
@@ -112,9 +142,5 @@ async fn log_in(
             Some((name, selected))
         }
     };
-    Ok(Opened {
-        session,
-        selected,
-        token,
-    })
+    Ok((session, selected))
 }

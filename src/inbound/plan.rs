@@ -138,6 +138,14 @@ pub(super) fn batch_size<'a>(
     fits.max(1)
 }
 
+/// Octets of memory that fetching these takes: a mail larger than `most` is not held, but for its beginning and a
+/// few slices.
+pub(super) fn held(listed: &[Listed], most: u64) -> u64 {
+    const PASSING: u64 = 4 << 20;
+    let cost = |one: &Listed| if one.size > most { PASSING } else { one.size };
+    listed.iter().map(cost).fold(0, u64::saturating_add)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -149,6 +149,10 @@ impl Report {
                     next = %trouble.next, "mailbox cannot be read until somebody acts"
                 );
             }
+            // Told once for all by who knows of it.
+            (LaneState::Waiting, Some(trouble)) if trouble.code.starts_with("held_") => {
+                debug!(account = %key, code = trouble.code, why = %trouble.why, "mailbox waits with others");
+            }
             (LaneState::Waiting, Some(trouble)) if self.place.own().state != LaneState::Waiting => {
                 if known.is_some() {
                     debug!(account = %key, code = trouble.code, why = %trouble.why, "still no mailbox");

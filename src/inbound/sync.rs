@@ -1,21 +1,14 @@
 //! Reading a mailbox: list, fetch, read, keep, store, in bounded units. One peer, straight lines.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
 
-use super::{
-    Parts, SyncError,
-    audit::Auditing,
-    body::{self, Kept},
-    plan,
-    suspect::{ENOUGH, Suspect, blame},
-};
+use super::{Parts, SyncError, audit::Auditing, batch::Fetched, plan, suspect::Suspect};
 use crate::{
     imap::{Listed, Selected, Session, mailbox_name},
-    model::{Account, Lease, Timestamp, Uid, fail_point},
-    store::{Aside, FolderRow, IngestBatch, IngestItem},
+    model::{Account, Lease, Timestamp, Uid},
+    store::FolderRow,
 };
 
 /// UIDs asked for in one listing, at first.
@@ -24,6 +17,9 @@ pub(super) const WINDOW: u32 = 5_000;
 pub(super) const WIDEST: u32 = 1_000_000;
 /// Mailboxes with fewer messages are listed at once, however far their UIDs reach.
 const SMALL: u32 = 50_000;
+
+/// Looks for mail that was announced and is not listed, one after the other.
+const LOOKS: u32 = 6;
 
 /// How far the folder is read on this connection, and what is known to lie ahead.
 pub(super) struct Reader {
@@ -46,14 +42,22 @@ pub(super) struct Reader {
     /// The UID behind the last one at SELECT.
     end: Option<u64>,
     /// Listed and wanted, not yet decided.
-    ahead: VecDeque<Listed>,
+    pub(super) ahead: VecDeque<Listed>,
+    /// The first of them, fetched while others were stored.
+    pub(super) fetched: Option<Fetched>,
     /// Everything below is decided once `ahead` is empty; `None` where the listing had no known end.
-    listed_to: Option<u64>,
+    pub(super) listed_to: Option<u64>,
+    /// Messages that the server had when the last listing was complete.
+    counted: u32,
+    /// Listings in a row that showed fewer messages than the server says it has.
+    short: u32,
+    /// How many the last listing showed.
+    listed: usize,
     /// The last listing reached the end of the mailbox.
-    at_end: bool,
+    pub(super) at_end: bool,
     window: u32,
     /// A message that could not be had: it and its neighbours are read one at a time, in slices.
-    suspect: Option<Suspect>,
+    pub(super) suspect: Option<Suspect>,
 }
 
 /// What one unit of reading brought.
@@ -65,6 +69,8 @@ pub(super) struct Unit {
     pub(super) new: u32,
     /// Messages put aside.
     pub(super) aside: u32,
+    /// The server says that there is more than it lists: how soon to look again.
+    pub(super) again: Option<Duration>,
 }
 
 impl Reader {
@@ -83,7 +89,11 @@ impl Reader {
             exists: 0,
             end: None,
             ahead: VecDeque::new(),
+            fetched: None,
             listed_to: None,
+            counted: 0,
+            short: 0,
+            listed: 0,
             at_end: false,
             window: WINDOW,
             suspect: None,
@@ -96,10 +106,14 @@ impl Reader {
         self.shown = mailbox_name::decode(&name);
         self.name = name;
         self.exists = selected.exists;
+        // What was there before is compared by its UIDs, not by its number.
+        self.counted = selected.exists;
+        self.short = 0;
         self.end = selected.uid_next.map(u64::from);
         self.selected = Some(selected);
         self.folder = None;
         self.ahead.clear();
+        self.fetched = None;
         self.window = WINDOW;
         self.auditing = Auditing::new();
         self.audit_next = false;
@@ -124,6 +138,7 @@ impl Reader {
             let store = &self.parts.store;
             self.folder = store.folder_get(self.account.id, &self.name).await?;
             self.ahead.clear();
+            self.fetched = None;
             self.listed_to = None;
         }
         Ok(())
@@ -151,13 +166,30 @@ impl Reader {
             let unit = self.audit(session, stop).await?;
             return Ok(Unit { more: true, ..unit });
         }
-        let unit = self.read_on(session, stop).await?;
+        let mut unit = self.read_on(session, stop).await?;
+        if !unit.more {
+            unit.again = self.count(session.exists());
+        }
         // New mail first, then one step of comparing, and again.
         self.audit_next = !unit.more && self.wants_audit();
         Ok(Unit {
             more: unit.more || self.audit_next,
             ..unit
         })
+    }
+
+    /// Whether all that the server announced was listed. Exchange announces mail that it lists only seconds later
+    /// (RFC 9051 §7.4.1 lets a client fetch what EXISTS names at once).
+    fn count(&mut self, exists: u32) -> Option<Duration> {
+        let grown = exists.saturating_sub(self.counted);
+        let listed = u32::try_from(self.listed).unwrap_or(u32::MAX);
+        if grown <= listed || self.short >= LOOKS {
+            self.counted = exists;
+            self.short = 0;
+            return None;
+        }
+        self.short = self.short.saturating_add(1);
+        Some(self.parts.settings.recount.delay(self.short, 0.0))
     }
 
     /// Lists and reads what lies ahead of the cursor.
@@ -194,7 +226,7 @@ impl Reader {
         stop: &CancellationToken,
     ) -> Result<(), SyncError> {
         let from = folder.cursor.next;
-        (self.at_end, self.listed_to) = (true, None);
+        (self.at_end, self.listed_to, self.listed) = (true, None, 0);
         let Some(first) = uid(from) else {
             return Ok(());
         };
@@ -225,142 +257,13 @@ impl Reader {
             2_501..=20_000 => self.window,
             _ => (self.window / 2).max(WINDOW),
         };
+        self.listed = listed.len();
         let since = self.since();
         self.ahead = listed
             .into_iter()
             .filter(|one| plan::is_wanted(one, folder.history, since))
             .collect();
         Ok(())
-    }
-
-    /// Reads the next messages and stores them with the cursor that passes them (I1).
-    async fn batch(
-        &mut self,
-        session: &mut Session,
-        folder: FolderRow,
-        stop: &CancellationToken,
-    ) -> Result<Unit, SyncError> {
-        let settings = self.parts.settings;
-        let count = match &self.suspect {
-            Some(_) => 1,
-            None => plan::batch_size(
-                self.ahead.iter(),
-                settings.batch_messages,
-                settings.batch_octets,
-            ),
-        };
-        let wanted: Vec<Listed> = self.ahead.iter().take(count).copied().collect();
-        let Some((first, last)) = wanted.first().copied().zip(wanted.last().copied()) else {
-            return Ok(Unit {
-                more: !self.at_end,
-                ..Unit::default()
-            });
-        };
-        let octets = wanted.iter().map(|one| one.size).sum();
-        let _room = cut_short_quietly(stop, self.parts.budget.room(octets)).await?;
-        let got = self.fetch(session, &wanted, stop).await;
-        let kept = match got {
-            Ok(kept) => kept,
-            Err(error) => {
-                self.suspect_after(&error, first.uid, last.uid);
-                return Err(error);
-            }
-        };
-        fail_point("inbound.after_fetch");
-        let items = body::read(&self.parts, kept).await?;
-        let next = match self.listed_to {
-            // The end of a listing is passed with its last message.
-            Some(end) if wanted.len() == self.ahead.len() => end,
-            _ => u64::from(last.uid.get()) + 1,
-        };
-        let unit = self.store(folder, items, next).await?;
-        self.ahead.drain(..wanted.len().min(self.ahead.len()));
-        self.suspect = self
-            .suspect
-            .take()
-            .filter(|suspect| suspect.last > last.uid);
-        Ok(Unit {
-            more: !self.ahead.is_empty() || !self.at_end,
-            ..unit
-        })
-    }
-
-    async fn fetch(
-        &self,
-        session: &mut Session,
-        wanted: &[Listed],
-        stop: &CancellationToken,
-    ) -> Result<Vec<Kept>, SyncError> {
-        if let ([one], Some(suspect)) = (wanted, &self.suspect)
-            && one.uid == suspect.uid
-            && suspect.weight >= ENOUGH
-        {
-            return Ok(vec![Kept::aside(*one, suspect.reason, &suspect.detail)]);
-        }
-        let careful = self.suspect.is_some();
-        cut_short(
-            stop,
-            body::fetch(session, wanted, careful, &self.parts.settings),
-        )
-        .await
-    }
-
-    /// A message that cannot be had must not stop the reading for ever (I5).
-    fn suspect_after(&mut self, error: &SyncError, first: Uid, last: Uid) {
-        if let Some(blame) = blame(error) {
-            self.suspect = Some(Suspect::after(self.suspect.take(), blame, first, last));
-        }
-    }
-
-    async fn store(
-        &mut self,
-        mut folder: FolderRow,
-        items: Vec<IngestItem>,
-        next: u64,
-    ) -> Result<Unit, SyncError> {
-        let problems: Vec<Aside> = items
-            .iter()
-            .filter_map(|item| match item {
-                IngestItem::Aside(aside) => Some(aside.clone()),
-                IngestItem::Message(_) => None,
-            })
-            .collect();
-        let batch = IngestBatch {
-            folder: folder.id,
-            expect: folder.cursor,
-            next,
-            items,
-            list: self.account.entered.list,
-            audit: None,
-        };
-        let now = self.parts.clock.now();
-        let done = match self.parts.store.ingest(&self.lease, batch, now).await {
-            Ok(done) => done,
-            Err(error) => {
-                // Whether the cursor moved is not known, or somebody else moved it: read it again.
-                self.folder = self
-                    .parts
-                    .store
-                    .folder_get(self.account.id, &self.name)
-                    .await?;
-                self.ahead.clear();
-                self.listed_to = None;
-                return Err(error.into());
-            }
-        };
-        folder.cursor.next = next;
-        self.folder = Some(folder);
-        for aside in &problems {
-            warn!(
-                account = %self.account.entered.key, folder = %self.shown, uid = %aside.uid,
-                reason = ?aside.reason, detail = %aside.detail, "a mail was put aside"
-            );
-        }
-        Ok(Unit {
-            more: true,
-            new: done.new_messages,
-            aside: done.put_aside,
-        })
     }
 
     /// Moves the cursor over what a complete listing showed to be empty or unwanted.

@@ -6,10 +6,11 @@ use secrecy::SecretString;
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::{Budget, Parts, Settings, testing_server::Server};
+use super::{Budget, Parts, Settings, board::Place, lane::Lane, testing_server::Server};
 use crate::{
     blob::{self, Blobs},
     diagnosis::{LaneExit, LaneState, LaneStatus},
+    governor::{self, Governor},
     model::*,
     net::{Net, testing},
     oauth::{self, OauthClient},
@@ -69,6 +70,7 @@ impl World {
             let mut talks = JoinSet::new();
             let acceptor = Arc::new(acceptor);
             while let Ok((tcp, _)) = listener.accept().await {
+                let _ = tcp.set_nodelay(true);
                 let (server, acceptor) = (accepting.clone(), acceptor.clone());
                 talks.spawn(async move {
                     if let Ok(tls) = acceptor.accept(tcp).await {
@@ -161,6 +163,10 @@ impl World {
         let mut settings = Settings {
             reissue_idle: Duration::from_secs(300),
             poll: Duration::from_millis(100),
+            recount: Backoff {
+                first: Duration::from_millis(10),
+                cap: Duration::from_millis(100),
+            },
             backoff: Backoff {
                 first: Duration::from_millis(50),
                 cap: Duration::from_millis(200),
@@ -170,6 +176,7 @@ impl World {
         };
         adjust(&mut settings);
         let transcripts = Transcripts::new(clock.clone(), Bounds::default());
+        let governor = Governor::new(governor::Settings::default(), clock.clone());
         let parts = Parts {
             store: store.clone(),
             blobs,
@@ -178,6 +185,7 @@ impl World {
             clock,
             budget: Budget::default(),
             transcripts,
+            governor,
             settings,
         };
         Self {
@@ -191,6 +199,22 @@ impl World {
             _tasks: tasks,
             _dir: dir,
         }
+    }
+
+    /// Octets that the lane of an account with one folder keeps while it idles, beside its connection.
+    pub(super) fn task_octets(&self) -> usize {
+        let (status, _) = watch::channel(LaneStatus::starting(self.parts.clock.now()));
+        let (account, lease, parts) =
+            (self.account.clone(), self.lease.clone(), self.parts.clone());
+        let place = Place::several(&status, 1, parts.clock.now()).remove(0);
+        let folders = account.entered.folders.all().to_vec();
+        let wake = watch::channel(0).1;
+        let lane = Lane::new(account, lease, parts, folders, place, wake.clone());
+        let stop = CancellationToken::new();
+        let lane = size_of::<Lane>() + size_of_val(&lane.run(stop.clone()));
+        let (account, lease, parts) =
+            (self.account.clone(), self.lease.clone(), self.parts.clone());
+        lane + size_of_val(&super::run(account, lease, parts, status, wake, stop))
     }
 
     /// Runs a lane beside the test.

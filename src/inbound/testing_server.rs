@@ -1,7 +1,7 @@
 //! A small IMAP server over TLS that keeps a mailbox, and can be told to misbehave.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     sync::{Arc, Mutex, MutexGuard},
 };
 
@@ -11,66 +11,8 @@ use tokio::{
     sync::watch,
 };
 
+use super::testing_state::{Idle, State};
 use crate::model::{Clock, SystemClock, Timestamp};
-
-/// What the server does about IDLE.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Idle {
-    Announces,
-    /// Accepts it and never says anything.
-    Silent,
-    Absent,
-    Refused,
-    /// Ends it at once, every time.
-    Ended,
-}
-
-/// The mailbox and the server's manners.
-pub(super) struct State {
-    pub(super) validity: u32,
-    pub(super) next: u32,
-    pub(super) mails: BTreeMap<u32, (Vec<u8>, Timestamp)>,
-    pub(super) idle: Idle,
-    /// Passwords and access tokens that are accepted.
-    pub(super) secrets: BTreeSet<String>,
-    pub(super) refuse_select: Option<&'static str>,
-    /// The answer to every login, whatever its secret.
-    pub(super) refuse_login: Option<&'static str>,
-    /// Sent behind the secret and before the refusal, base64.
-    pub(super) challenge: Option<String>,
-    /// What came as the answer to each challenge.
-    pub(super) challenge_answers: Vec<String>,
-    /// The next body ends in its middle, and the line with it, without a TLS close notify.
-    pub(super) cut_body: bool,
-    /// The answer to every listing and fetch.
-    pub(super) refuse_fetch: Option<&'static str>,
-    pub(super) without_uidnext: bool,
-    /// UIDNEXT is said to be this much higher than it is.
-    pub(super) early_uidnext: u32,
-    /// Not named by the next listings.
-    pub(super) late: BTreeSet<u32>,
-    /// How many bodies were sent.
-    pub(super) bodies: u32,
-    /// INTERNALDATE is not said.
-    pub(super) undated: bool,
-    /// Answered with NIL.
-    pub(super) no_body: BTreeSet<u32>,
-    /// Refused so many times more with a plain NO.
-    pub(super) refusals: BTreeMap<u32, u32>,
-    /// The words of these refusals.
-    pub(super) refusal: &'static str,
-    /// Gone as soon as they have been listed.
-    pub(super) vanishing: BTreeSet<u32>,
-    /// Answered with something that ends the connection, always.
-    pub(super) poison: BTreeSet<u32>,
-    /// The secret of each login, refused ones too.
-    pub(super) logins: Vec<String>,
-    /// Connections that are open now.
-    pub(super) open: u32,
-    /// The most there ever were at once.
-    pub(super) most_open: u32,
-    pub(super) idles: u32,
-}
 
 #[derive(Clone)]
 pub(super) struct Server {
@@ -81,35 +23,8 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) fn new() -> Self {
-        let state = State {
-            validity: 77,
-            next: 1,
-            mails: BTreeMap::new(),
-            idle: Idle::Announces,
-            secrets: BTreeSet::from(["secret".to_owned()]),
-            refuse_select: None,
-            refuse_login: None,
-            challenge: None,
-            challenge_answers: Vec::new(),
-            refuse_fetch: None,
-            cut_body: false,
-            without_uidnext: false,
-            early_uidnext: 0,
-            late: BTreeSet::new(),
-            bodies: 0,
-            undated: false,
-            no_body: BTreeSet::new(),
-            refusals: BTreeMap::new(),
-            refusal: "NO Internal error",
-            vanishing: BTreeSet::new(),
-            poison: BTreeSet::new(),
-            logins: Vec::new(),
-            open: 0,
-            most_open: 0,
-            idles: 0,
-        };
         Self {
-            state: Arc::new(Mutex::new(state)),
+            state: Arc::new(Mutex::new(State::new())),
             changed: watch::Sender::new(0),
             cut: watch::Sender::new(""),
         }
@@ -146,8 +61,10 @@ impl Server {
     }
 
     pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(self, stream: S) {
+        let left;
         {
             let mut state = self.state();
+            left = state.cut_after.take();
             state.open += 1;
             state.most_open = state.most_open.max(state.open);
         }
@@ -155,6 +72,7 @@ impl Server {
             cut: self.cut.subscribe(),
             changed: self.changed.subscribe(),
             server: self.clone(),
+            left,
             line: BufReader::new(stream),
         };
         talk.cut.mark_unchanged();
@@ -165,6 +83,8 @@ impl Server {
 
 struct Talk<S> {
     server: Server,
+    /// Octets that may still be sent.
+    left: Option<usize>,
     line: BufReader<S>,
     cut: watch::Receiver<&'static str>,
     changed: watch::Receiver<u64>,
@@ -182,11 +102,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
     }
 
     async fn say_raw(&mut self, octets: &[u8]) {
-        let _ = self.line.write_all(octets).await;
+        let part = &octets[..self.left.unwrap_or(usize::MAX).min(octets.len())];
+        if let Some(left) = &mut self.left {
+            *left -= part.len();
+        }
+        let _ = self.line.write_all(part).await;
         let _ = self.line.flush().await;
     }
 
     async fn wait(&mut self, idling: bool) -> Heard {
+        if self.left == Some(0) {
+            self.server.state().cuts += 1;
+            return Heard::End;
+        }
         let mut said = String::new();
         tokio::select! {
             biased;
@@ -320,6 +248,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
         let (mut dead, mut refused, mut cut) = (false, false, false);
         {
             let mut state = self.server.state();
+            state.lists += u32::from(set.ends_with(":*"));
             let top = state.mails.keys().next_back().copied().unwrap_or(0);
             let number = |text: &str| {
                 if text == "*" {
@@ -361,13 +290,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
                 if items.contains("SIZE") {
                     let date = chrono::DateTime::from_timestamp_millis(received.millis())?;
                     let date = date.format("%d-%b-%Y %H:%M:%S +0000");
+                    let size = match state.understated.contains(&uid) {
+                        true => 10,
+                        false => mail.len(),
+                    };
                     let date = match state.undated {
                         true => String::new(),
                         false => format!(" INTERNALDATE \"{date}\""),
                     };
                     out.extend_from_slice(
-                        format!("* 1 FETCH (UID {uid} RFC822.SIZE {}{date})\r\n", mail.len())
-                            .as_bytes(),
+                        format!("* 1 FETCH (UID {uid} RFC822.SIZE {size}{date})\r\n").as_bytes(),
                     );
                     if state.vanishing.remove(&uid) {
                         state.mails.remove(&uid);

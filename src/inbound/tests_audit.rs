@@ -322,3 +322,34 @@ async fn a_renumbering_that_is_cut_short_again_and_again_still_ends_well() {
     once(&mut world).await;
     in_step(&world, 47).await;
 }
+
+/// Fault 43, and EXISTS before the mail can be listed.
+#[tokio::test]
+async fn mail_that_is_announced_before_it_can_be_listed_is_looked_for_again() {
+    let mut world = whole().await;
+    world.server.deliver("there");
+    world.start();
+    world.until_stored(1).await;
+    world.until(LaneState::Ready).await;
+    world.server.state().late = [2].into();
+    world.server.deliver("late");
+    // It becomes visible after the lane has looked for it in vain.
+    let looks = world.server.state().lists;
+    while world.server.state().lists < looks + 3 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    world.server.state().late.clear();
+    assert_eq!(world.until_stored(2).await, ["there", "late"]);
+    world.until(LaneState::Ready).await;
+    // What never comes is not asked for again and again: the usual wait is five minutes.
+    world.server.state().late = [3].into();
+    world.server.deliver("never");
+    let looks = world.server.state().lists;
+    while world.server.state().lists < looks + 7 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    world.until(LaneState::Ready).await;
+    let looks = world.server.state().lists;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(world.server.state().lists, looks);
+}

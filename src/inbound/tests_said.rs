@@ -6,7 +6,7 @@ use tokio::time::Duration;
 
 use super::{
     testing::{With, World},
-    testing_server::State,
+    testing_state::State,
 };
 use crate::{
     diagnosis::LaneState::{self, Parked, Waiting},

@@ -4,6 +4,7 @@ use super::machine::Trouble;
 use crate::{
     blob::BlobError,
     diagnosis::Failure,
+    governor::Held,
     imap::{ImapError, quirks},
     model::FailureClass,
     store::StoreError,
@@ -31,6 +32,9 @@ pub enum SyncError {
     /// No access token.
     #[error("no access token")]
     Token(#[from] TokenError),
+    /// The connection has to wait for what others have met.
+    #[error("the connection has to wait")]
+    Held(Held),
     /// The server says no UIDVALIDITY, so that nothing can be remembered.
     #[error("the server gives the mailbox no uidvalidity")]
     NoValidity,
@@ -42,6 +46,12 @@ pub enum SyncError {
     Stopping,
 }
 
+impl From<Held> for SyncError {
+    fn from(held: Held) -> Self {
+        Self::Held(held)
+    }
+}
+
 /// What the lane does about a failure.
 pub(super) fn trouble(error: &SyncError) -> Trouble {
     let by_class = |class| match class {
@@ -50,6 +60,7 @@ pub(super) fn trouble(error: &SyncError) -> Trouble {
         FailureClass::RetryLater | FailureClass::GiveUp => Trouble::Later,
     };
     match error {
+        SyncError::Held(held) => Trouble::Told(held.left()),
         SyncError::Imap(error) if error.is_goodbye() => Trouble::Goodbye,
         // Exchange Online says so for a while after a mailbox has moved.
         SyncError::Imap(ImapError::Refused { text, .. }) if quirks::is_not_connected(text) => {
@@ -76,7 +87,7 @@ fn error_class(error: &SyncError) -> FailureClass {
         SyncError::Blob(error) => error.class(),
         SyncError::Token(error) => error.class(),
         SyncError::NoValidity => FailureClass::OperatorMustAct,
-        SyncError::NoFolder | SyncError::Stopping => FailureClass::RetryLater,
+        SyncError::Held(_) | SyncError::NoFolder | SyncError::Stopping => FailureClass::RetryLater,
     }
 }
 
@@ -87,6 +98,12 @@ pub(super) fn failure(error: SyncError) -> Failure {
         SyncError::Store(error) => Failure::Store(error),
         SyncError::Blob(error) => Failure::Storage(error.to_string()),
         SyncError::Token(error) => Failure::from(error),
+        SyncError::Held(held) => Failure::Held {
+            left: held.left(),
+            kind: held.kind,
+            whose: held.whose,
+            said: held.said,
+        },
         SyncError::NoValidity | SyncError::NoFolder | SyncError::Stopping => {
             Failure::Bug(error.to_string())
         }

@@ -316,7 +316,7 @@ proptest! {
         };
         if let Ok(frozen) = compose(&bent) {
             prop_assert!(check::lines(&frozen.raw).is_ok());
-            let allowed = ["date", "from", "subject", "message-id", "to", "in-reply-to", "references", "x-a", "mime-version", "content-type"];
+            let allowed = ["date", "from", "subject", "message-id", "x-me-id", "to", "in-reply-to", "references", "x-a", "mime-version", "content-type"];
             let names = header_names(&frozen.raw);
             for name in &names {
                 prop_assert!(allowed.contains(&name.as_str()), "{name} in {}", String::from_utf8_lossy(&frozen.raw));

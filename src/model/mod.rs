@@ -13,6 +13,7 @@ mod event;
 mod fail_point;
 mod failure;
 mod folders;
+mod hold;
 mod id;
 mod lease;
 mod mail;
@@ -35,6 +36,7 @@ pub use event::{EventKind, NewEvent, RecordedEvent};
 pub use fail_point::{FAIL_POINTS, fail_point};
 pub use failure::{Action, FailureClass};
 pub use folders::{FolderChoice, FolderKind, Folders};
+pub use hold::HoldKind;
 pub use id::{
     AccountId, CloudProviderId, ContactId, FolderId, Id, InteractionId, ListId, MessageId,
     OutboxId, RecipientId,

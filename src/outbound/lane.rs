@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     diagnosis::{LaneExit, LaneStatus, warn_of_server},
+    governor::{Held, Place, Urgency},
     model::{Account, ClockStep, ClockWatch, LaneName, Lease, Timestamp},
     store::StoreError,
 };
@@ -36,6 +37,12 @@ pub struct Lane {
     watch: ClockWatch,
     /// It was set back, and the queue has not been put right yet.
     set_back: bool,
+    /// What connections by the entered name touch.
+    place: Place,
+    /// What the lane waits for, where that is somebody else's trouble.
+    held: Option<Held>,
+    /// Somebody asked to try now.
+    urgent: bool,
     /// Outcomes not yet handled.
     pending: VecDeque<Event>,
     queued: watch::Receiver<u64>,
@@ -66,6 +73,8 @@ impl Lane {
         let watch = ClockWatch::new(parts.clock.now(), Instant::now().into_std());
         let queued = parts.store.outbox_written();
         let tokens = parts.keeper.changes();
+        let place = Place::smtp(&account, account.smtp_user());
+        parts.governor.begins_anew(&place);
         let recorder = Recorder {
             account,
             lease,
@@ -79,6 +88,9 @@ impl Lane {
             begun: false,
             watch,
             set_back: false,
+            place,
+            held: None,
+            urgent: false,
             pending: VecDeque::new(),
             queued,
             wake,
@@ -89,26 +101,32 @@ impl Lane {
     /// Works until it is told to stop or the lease is gone. A stop gives back what has not had its dot
     /// announced, and waits for the answer to what has. Dropping the future after that leaves the
     /// message in doubt, which the next claim finds.
-    pub async fn run(mut self, stop: CancellationToken) -> LaneExit {
+    pub fn run(self, stop: CancellationToken) -> impl Future<Output = LaneExit> + Send {
+        // A future keeps what it was called with beside what it works with: on the heap the lane takes its room once.
+        Box::new(self).live(stop)
+    }
+
+    async fn live(mut self: Box<Self>, stop: CancellationToken) -> LaneExit {
         warn_of_server(&self.recorder.account, LaneName::Outbound);
         let first = self.machine.begin();
         let mut effects = vec![first];
         loop {
             for effect in effects {
-                if let Err(unrecorded) = self.perform(effect, &stop).await {
-                    return self.lost(&unrecorded);
+                // On the heap and only meanwhile: an account that idles is spared the room for all that work.
+                if let Err(unrecorded) = Box::pin(self.perform(effect, &stop)).await {
+                    return (*self).lost(&unrecorded);
                 }
             }
             let event = loop {
                 match self.wait(&stop).await {
-                    Wake::Stop => return self.close().await,
+                    Wake::Stop => return Box::pin((*self).close()).await,
                     Wake::Event(event) => break event,
                     Wake::Nothing => {}
                 }
             };
             effects = self.machine.handle(event, Instant::now(), rand::random());
-            if let Err(unrecorded) = self.report.publish(&self.machine).await {
-                return self.lost(&unrecorded);
+            if let Err(unrecorded) = Box::pin(self.report.publish(&self.machine)).await {
+                return (*self).lost(&unrecorded);
             }
         }
     }
@@ -126,7 +144,14 @@ impl Lane {
             () = std::future::ready(()), if !self.pending.is_empty() => {
                 self.pending.pop_front().map_or(Wake::Nothing, Wake::Event)
             }
-            Ok(()) = self.wake.changed() => Wake::Event(Event::Woken),
+            Ok(()) = self.wake.changed() => {
+                self.urgent = true;
+                Wake::Event(Event::Woken)
+            }
+            () = lifted(&mut self.held), if self.held.is_some() => {
+                self.held = None;
+                Wake::Event(Event::Woken)
+            }
             Ok(()) = self.tokens.changed(), if in_trouble => Wake::Event(Event::Woken),
             Ok(()) = self.queued.changed() => Wake::Event(Event::Queued),
             () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
@@ -180,12 +205,22 @@ impl Lane {
     }
 
     async fn connect(&mut self, stop: &CancellationToken) -> Result<(), Unrecorded> {
+        self.held = None;
+        let urgency = if std::mem::take(&mut self.urgent) {
+            Urgency::Urgent
+        } else {
+            Urgency::Usual
+        };
         let (parts, lease) = (&self.recorder.parts, &self.recorder.lease);
+        // Before the record: what is not tried is no attempt.
+        if let Some(held) = parts.governor.would_hold(&self.place, urgency) {
+            return self.fail(held.into());
+        }
         let attempt = match open::begin(parts, lease).await {
             Ok(attempt) => attempt,
             Err(error) => return self.fail(error.into()),
         };
-        let opening = open::open(&self.recorder.account, parts);
+        let opening = open::open(&self.recorder.account, parts, urgency);
         let opened = stop.run_until_cancelled(opening).await;
         if let Err(error) = open::end(parts, lease, &attempt, opened.as_ref()).await {
             return self.fail(error.into());
@@ -209,6 +244,10 @@ impl Lane {
             self.pending.push_back(Event::LineGone);
             return Ok(());
         };
+        // Another connection may have been asked for a rest that is this one's, too.
+        if let Some(held) = self.recorder.parts.governor.resting(&open.place) {
+            return self.fail(held.into());
+        }
         if !open.lasts(most) {
             self.pending.push_back(Event::Delivered { line: false });
             return Ok(());
@@ -254,7 +293,14 @@ impl Lane {
         if let SendError::Store(StoreError::LeaseLost { .. }) = error {
             return Err(Unrecorded::LeaseLost);
         }
+        if let SendError::Smtp(error) = &error {
+            let place = self.open.as_ref().map_or(&self.place, |open| &open.place);
+            self.recorder.parts.governor.heard_smtp(place, error);
+        }
         let trouble = trouble::trouble(&error);
+        if let SendError::Held(held) = &error {
+            self.held = Some(held.clone());
+        }
         self.report.failed(error);
         self.pending.push_back(Event::Failed(trouble));
         Ok(())
@@ -279,5 +325,13 @@ impl Lane {
             Unrecorded::LeaseLost => LaneExit::LeaseLost,
             Unrecorded::Closed => LaneExit::Stopped,
         }
+    }
+}
+
+/// What was waited for is over before its time; for ever where that cannot be.
+async fn lifted(held: &mut Option<Held>) {
+    match held {
+        Some(held) => held.lifted().await,
+        None => std::future::pending().await,
     }
 }

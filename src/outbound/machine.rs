@@ -75,6 +75,8 @@ pub(super) enum Trouble {
     Perhaps,
     /// There is nothing to try with before this time, unless somebody says so.
     Wait(Duration),
+    /// Others have met it: not before this time, unless somebody says so. It was not tried and counts as nothing.
+    Told(Duration),
     /// Not before this time has passed.
     Hold(Duration),
     /// A person has to act.
@@ -335,6 +337,10 @@ impl Machine {
             Trouble::Wait(time) => Phase::Waiting {
                 until: now + time.max(delay),
                 failures,
+            },
+            Trouble::Told(time) => Phase::Waiting {
+                until: now + time,
+                failures: failures.saturating_sub(1).max(1),
             },
             Trouble::Hold(time) => Phase::Holding {
                 until: now + time.max(delay),

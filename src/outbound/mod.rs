@@ -13,6 +13,7 @@
 //!   going is known before somebody writes it.
 //! - Our own faults park the lane and leave every message as it was (I7). A refusal counts against the
 //!   recipient or message it was about, and against nothing else.
+//! - A line is opened when the [`Governor`] says so, and what a server asks of one is kept by all whom it speaks of.
 //! - A stop is honoured before the dot, by giving the message back, and never between the dot and the
 //!   record of its answer.
 //!
@@ -63,6 +64,7 @@ pub use trouble::SendError;
 
 use crate::{
     blob::Blobs,
+    governor::Governor,
     model::{Backoff, Clock},
     net::Net,
     smtp,
@@ -86,6 +88,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// What was lately said.
     pub transcripts: Transcripts,
+    /// Who may connect when.
+    pub governor: Governor,
     /// The same for all lanes.
     pub settings: Settings,
 }

@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::{Parts, SendError};
 use crate::{
+    governor::{Place, Slot, Urgency},
     model::{Account, Authentication, LaneName, Lease, Timestamp},
     smtp::{self, Line, Login, Secret, SmtpError},
     store::StoreError,
@@ -18,6 +19,9 @@ pub(super) struct Open {
     pub(super) messages: u32,
     /// Before the access token expires.
     pub(super) close_by: Option<Instant>,
+    /// What it touches.
+    pub(super) place: Place,
+    _slot: Slot,
 }
 
 impl Open {
@@ -74,42 +78,51 @@ pub(super) fn words(error: &dyn std::error::Error) -> String {
     text.chars().take(500).collect()
 }
 
-/// Dials and logs in. Dropping the future hangs up.
-pub(super) async fn open(account: &Account, parts: &Parts) -> Result<Open, SendError> {
+/// Waits for its turn, dials and logs in. Dropping the future hangs up.
+pub(super) async fn open(
+    account: &Account,
+    parts: &Parts,
+    urgency: Urgency,
+) -> Result<Open, SendError> {
     match &account.entered.authentication {
         Authentication::Password { password, .. } => {
             let user = account.smtp_user();
-            let line = log_in(account, parts, user, Secret::Password(password)).await?;
-            Ok(opened(line, None))
+            let secret = Secret::Password(password);
+            log_in(account, parts, urgency, user, secret, None).await
         }
         Authentication::Modern { provider, .. } => {
             let token = parts.keeper.access_token(*provider).await?;
-            match with_token(account, parts, &token).await {
-                Err(error) if error.is_token_refused() => {
+            match with_token(account, parts, urgency, &token).await {
+                Err(SendError::Smtp(error)) if error.is_token_refused() => {
                     // Perhaps only this token is bad: once more with a fresh one.
                     parts.keeper.refused(*provider, token.version);
                     let fresh = parts.keeper.access_token(*provider).await?;
                     if fresh.version == token.version {
                         return Err(error.into());
                     }
-                    Ok(with_token(account, parts, &fresh).await?)
+                    with_token(account, parts, urgency, &fresh).await
                 }
-                other => Ok(other?),
+                other => other,
             }
         }
     }
 }
 
-async fn with_token(account: &Account, parts: &Parts, token: &Token) -> Result<Open, SmtpError> {
+async fn with_token(
+    account: &Account,
+    parts: &Parts,
+    urgency: Urgency,
+    token: &Token,
+) -> Result<Open, SendError> {
     let user = account.smtp_user_of(&token.owner);
-    let line = log_in(account, parts, user, Secret::AccessToken(&token.secret)).await?;
+    let secret = Secret::AccessToken(&token.secret);
     let close_by = close_by(
         Instant::now(),
         parts.clock.now(),
         token.expires_at,
         parts.settings.token_lead,
     );
-    Ok(opened(line, Some(close_by)))
+    log_in(account, parts, urgency, user, secret, Some(close_by)).await
 }
 
 /// Pure: `lead` before the token's end, or when four fifths of its time are over where that is later.
@@ -123,16 +136,33 @@ fn close_by(
     here + left.saturating_sub(lead.min(left / 5))
 }
 
-fn opened(line: Line, close_by: Option<Instant>) -> Open {
-    Open {
-        line,
-        messages: 0,
-        close_by,
+async fn log_in(
+    account: &Account,
+    parts: &Parts,
+    urgency: Urgency,
+    user: &str,
+    secret: Secret<'_>,
+    close_by: Option<Instant>,
+) -> Result<Open, SendError> {
+    let place = Place::smtp(account, user);
+    let permit = parts.governor.admit(&place, urgency).await?;
+    match dial(account, parts, user, secret).await {
+        Ok(line) => Ok(Open {
+            line,
+            messages: 0,
+            close_by,
+            place,
+            _slot: permit.opened(),
+        }),
+        Err(error) => {
+            permit.failed_smtp(&error);
+            Err(error.into())
+        }
     }
 }
 
 /// A refused login leaves with a QUIT, as the protocol asks.
-async fn log_in(
+async fn dial(
     account: &Account,
     parts: &Parts,
     user: &str,

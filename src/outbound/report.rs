@@ -147,6 +147,10 @@ impl Report {
                     next = %trouble.next, "mail cannot be sent until somebody acts"
                 );
             }
+            // Told once for all by who knows of it.
+            LaneState::Waiting if trouble.code.starts_with("held_") => {
+                debug!(account = %key, code = trouble.code, why = %trouble.why, "sending waits with others");
+            }
             LaneState::Waiting if self.told.is_some() => {
                 debug!(account = %key, code = trouble.code, why = %trouble.why, "still cannot send");
             }

@@ -151,6 +151,8 @@ impl World {
         let mut lane_settings = settings();
         change(&mut lane_settings);
         let transcripts = Transcripts::new(clock.clone(), Bounds::default());
+        let governor =
+            crate::governor::Governor::new(crate::governor::Settings::default(), clock.clone());
         let parts = Parts {
             blobs: Blobs::open(&blob::Settings {
                 url: path.join("blobs").display().to_string(),
@@ -161,6 +163,7 @@ impl World {
             keeper,
             clock,
             transcripts,
+            governor,
             settings: lane_settings,
         };
         let account = Arc::new(add_account(&parts, port, tls, authentication).await);
@@ -199,6 +202,15 @@ impl World {
     pub(super) async fn run(&self) -> Running {
         let lease = self.lease().await;
         self.run_under(lease)
+    }
+
+    /// Octets that a lane's task keeps while it idles, beside its line.
+    pub(super) async fn task_octets(&self) -> usize {
+        let (sender, _) = watch::channel(LaneStatus::starting(self.now()));
+        let (account, parts) = (self.account.clone(), self.parts.clone());
+        let lease = self.lease().await;
+        let lane = Lane::new(account, lease, parts, sender, self.wake.subscribe());
+        size_of::<Lane>() + size_of_val(&lane.run(CancellationToken::new()))
     }
 
     pub(super) fn run_under(&self, lease: Lease) -> Running {

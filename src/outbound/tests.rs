@@ -397,3 +397,12 @@ async fn a_message_expires_when_its_last_try_is_refused() {
     assert!(attempts.len() > 1, "{attempts:?}");
     lane.stopped().await;
 }
+
+#[tokio::test]
+async fn an_idle_lane_keeps_no_room_for_the_work_it_does_not_do() {
+    let octets = World::new(on("NONE", Act::Say("x")))
+        .await
+        .task_octets()
+        .await;
+    assert!(octets < 8 * 1024, "{octets}");
+}

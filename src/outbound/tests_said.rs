@@ -212,7 +212,7 @@ async fn a_limit_holds_the_queue_for_its_time_whoever_asks_and_fails_nothing() {
         ),
     ];
     for (step, said, seconds, code) in cases {
-        let world = World::new(on(step, said)).await;
+        let mut world = World::new(on(step, said)).await;
         let id = world.queue(&["a@y.test"]).await;
         let mut lane = world.run().await;
         let status = lane.until(Waiting).await;
@@ -235,6 +235,24 @@ async fn a_limit_holds_the_queue_for_its_time_whoever_asks_and_fails_nothing() {
         let (state, _) = world.copies(id).await[0];
         assert!(matches!(state, "queued" | "deferred"), "{said}: {state}");
         lane.stopped().await;
+        // What is asked of all that come from this machine, or of a tenant, outlives one account's task.
+        let shown = world.parts.governor.shown().rests;
+        let of: Vec<&str> = shown.iter().map(|rest| rest.of.as_str()).collect();
+        let wide = said.contains("5.7.233") || said.contains("4.7.500") || said.contains("5.7.508");
+        assert_eq!(of.len(), 1, "{said}");
+        assert_eq!(of[0] != "login", wide, "{said} {of:?}");
+        if wide {
+            let mut lane = world.run().await;
+            let status = lane.until(Waiting).await;
+            let code = status.diagnosis.unwrap().code;
+            assert!(matches!(code, "held_host" | "held_tenant"), "{said} {code}");
+            assert_eq!(world.server.seen().connections, 1, "{said}");
+            lane.stopped().await;
+            world.parts.governor = crate::governor::Governor::new(
+                crate::governor::Settings::default(),
+                world.parts.clock.clone(),
+            );
+        }
         // A new task, as after the account is edited, goes on at once.
         let lane = world.run().await;
         world.until(id, &["sent"]).await;

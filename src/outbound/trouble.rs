@@ -2,8 +2,8 @@
 
 use super::machine::Trouble;
 use crate::{
-    blob::BlobError, diagnosis::Failure, model::FailureClass, smtp::SmtpError, store::StoreError,
-    token::TokenError,
+    blob::BlobError, diagnosis::Failure, governor::Held, model::FailureClass, smtp::SmtpError,
+    store::StoreError, token::TokenError,
 };
 
 /// The lane cannot send. What one message met is not here: that is the message's outcome.
@@ -21,6 +21,15 @@ pub enum SendError {
     /// No access token.
     #[error("no access token")]
     Token(#[from] TokenError),
+    /// The line has to wait for what others have met.
+    #[error("the connection has to wait")]
+    Held(Held),
+}
+
+impl From<Held> for SendError {
+    fn from(held: Held) -> Self {
+        Self::Held(held)
+    }
 }
 
 impl SendError {
@@ -31,6 +40,7 @@ impl SendError {
             Self::Store(error) => error.class(),
             Self::Blob(error) => error.class(),
             Self::Token(error) => error.class(),
+            Self::Held(held) => FailureClass::HoldFor(held.left()),
         }
     }
 }
@@ -38,6 +48,7 @@ impl SendError {
 /// What the lane does about it.
 pub(super) fn trouble(error: &SendError) -> Trouble {
     match (error, error.class()) {
+        (SendError::Held(held), _) => Trouble::Told(held.left()),
         // A host that is never found is no passing trouble, but it begins like one.
         (SendError::Smtp(SmtpError::Dial(error)), FailureClass::RetryLater)
             if error.is_network() =>
@@ -61,6 +72,12 @@ pub(super) fn failure(error: SendError) -> Failure {
         SendError::Store(error) => Failure::Store(error),
         SendError::Blob(error) => Failure::Storage(error.to_string()),
         SendError::Token(error) => Failure::from(error),
+        SendError::Held(held) => Failure::Held {
+            left: held.left(),
+            kind: held.kind,
+            whose: held.whose,
+            said: held.said,
+        },
     }
 }
 

@@ -155,6 +155,7 @@ struct Inner {
     keys: seal::Keys,
     reads: Reads,
     jobs: mpsc::Sender<Box<dyn Job>>,
+    first: mpsc::Sender<Box<dyn Job>>,
     budget: Arc<Semaphore>,
     events: watch::Sender<u64>,
     outbox: watch::Sender<u64>,
@@ -232,12 +233,14 @@ impl Store {
         let connector = Connector::new(&settings.url, &settings.ca_file, settings.patience)?;
         let (connection, keys) = check::prepare(settings, &connector).await?;
         let (jobs, waiting) = mpsc::channel(QUEUE);
+        let (first, waiting_first) = mpsc::channel(QUEUE);
         let (events, _) = watch::channel(0);
         let (outbox, _) = watch::channel(0);
         let writer = Writer {
             connector: connector.clone(),
             connection: Some(connection),
             jobs: waiting,
+            first: waiting_first,
             events: events.clone(),
             outbox: outbox.clone(),
         };
@@ -247,6 +250,7 @@ impl Store {
             keys,
             reads: Reads::new(connector, settings.read_connections),
             jobs,
+            first,
             budget: Arc::new(Semaphore::new(BUDGET_KIB)),
             events,
             outbox,
@@ -316,7 +320,12 @@ impl Store {
             since: Instant::now(),
             _budget: budget,
         });
-        match timeout(self.inner.patience, self.inner.jobs.send(job)).await {
+        let line = if S::FIRST {
+            &self.inner.first
+        } else {
+            &self.inner.jobs
+        };
+        match timeout(self.inner.patience, line.send(job)).await {
             Err(_) => return Err(unavailable(S::DOING)),
             Ok(Err(_)) => return Err(StoreError::Closed),
             Ok(Ok(())) => {}

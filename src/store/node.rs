@@ -75,6 +75,7 @@ struct Beat(NodeId);
 impl Step for Beat {
     type Answer = bool;
     const DOING: &'static str = "writing this node's heartbeat";
+    const FIRST: bool = true;
 
     async fn apply(&self, tx: &mut Tx) -> Result<bool, StoreError> {
         let beat = sqlx::query("UPDATE nodes SET beat = beat + 1 WHERE id = ?");

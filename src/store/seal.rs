@@ -53,7 +53,7 @@ impl Keys {
             cipher: Arc::new(XChaCha20Poly1305::new(key.into())),
             thread: Arc::new(
                 Sha256::new()
-                    .chain_update("motion-email thread tokens")
+                    .chain_update("motion-email/thread tokens")
                     .chain_update(key)
                     .finalize()
                     .into(),

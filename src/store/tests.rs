@@ -178,3 +178,42 @@ async fn a_writer_that_is_dropped_tells_its_callers_that_nobody_knows() {
         .await;
     assert!(matches!(later, Err(StoreError::Closed)), "{later:?}");
 }
+
+#[tokio::test]
+async fn a_heartbeat_goes_before_all_that_wait() {
+    // Thousands of accounts that start together write before they connect; without its beat the node would let go
+    // of all of them.
+    let directory = tempfile::tempdir().unwrap();
+    let (store, writer) = super::testing::open(directory.path()).await;
+    let mut waiting: Vec<_> = (0..500)
+        .map(|n| {
+            let (name, way) = (n.to_string(), Way::Good);
+            Box::pin(store.write(Probe { name, way }))
+        })
+        .collect();
+    for step in &mut waiting {
+        assert!(poll!(step).is_pending());
+    }
+    let node = crate::model::NodeId::random();
+    let mut beat = Box::pin(store.node_beat(&node));
+    assert!(poll!(&mut beat).is_pending());
+    let mut tasks = JoinSet::new();
+    tasks.spawn(writer.run(CancellationToken::new()));
+    assert!(!beat.await.unwrap(), "nobody registered it");
+    let mut before = 0;
+    let mut others = Vec::new();
+    for mut step in waiting {
+        match poll!(&mut step) {
+            std::task::Poll::Ready(answer) => {
+                answer.unwrap();
+                before += 1;
+            }
+            std::task::Poll::Pending => others.push(step),
+        }
+    }
+    // Those of its own commit, and of the next at most.
+    assert!(before <= 2 * 64, "{before}");
+    for answer in join_all(others).await {
+        answer.unwrap();
+    }
+}

@@ -20,6 +20,9 @@ pub(super) trait Step: Send + Sync + 'static {
     /// The step, for people: "storing mail".
     const DOING: &'static str;
 
+    /// Goes before all that wait: without it this node loses what the others wait for.
+    const FIRST: bool = false;
+
     /// The lease that has to be ours, written before anything else (I11).
     fn fence(&self) -> Option<&Lease> {
         None

@@ -118,6 +118,8 @@ pub struct Writer {
     pub(super) connector: Connector,
     pub(super) connection: Option<AnyConnection>,
     pub(super) jobs: mpsc::Receiver<Box<dyn Job>>,
+    /// Steps that go before all others.
+    pub(super) first: mpsc::Receiver<Box<dyn Job>>,
     pub(super) events: watch::Sender<u64>,
     pub(super) outbox: watch::Sender<u64>,
 }
@@ -146,7 +148,8 @@ impl Writer {
         // Taken from the queue, and too large for the transaction it would have been in.
         let mut held = None;
         loop {
-            let first = match held.take() {
+            let waited: Option<Box<dyn Job>> = self.first.try_recv().ok().or_else(|| held.take());
+            let first = match waited {
                 Some(job) => job,
                 None => match self.wait(&stop).await {
                     Some(job) => job,
@@ -155,6 +158,7 @@ impl Writer {
             };
             let (mut weight, mut rows) = (first.weight(), first.rows());
             let mut jobs = vec![first];
+            jobs.extend(held.take());
             while jobs.len() < MERGED_STEPS {
                 let Ok(next) = self.jobs.try_recv() else {
                     break;
@@ -174,16 +178,20 @@ impl Writer {
 
     /// The next step; `None`: all is done.
     async fn wait(&mut self, stop: &CancellationToken) -> Option<Box<dyn Job>> {
-        if self.jobs.is_closed() {
-            return self.jobs.recv().await;
+        if !self.jobs.is_closed() {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => {}
+                Some(job) = self.first.recv() => return Some(job),
+                job = self.jobs.recv() => return job,
+            }
+            self.jobs.close();
+            self.first.close();
         }
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => {}
-            job = self.jobs.recv() => return job,
+        match self.first.recv().await {
+            Some(job) => Some(job),
+            None => self.jobs.recv().await,
         }
-        self.jobs.close();
-        self.jobs.recv().await
     }
 
     /// Answers every one of the jobs.

@@ -30,6 +30,8 @@ use crate::{
 
 /// Looks this often even when nobody hinted.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// At most a fifth of the time goes into looks.
+const LOOK_SHARE: u32 = 4;
 /// The loop comes round this often, which the watchdog takes as a proof of life.
 const TICK_EVERY: Duration = Duration::from_secs(5);
 /// While draining, stragglers are named this often.
@@ -81,6 +83,7 @@ enum Wake {
     Stop,
     Tick,
     Look,
+    Held,
     Ended(Result<(TaskId, LaneExit), JoinError>),
 }
 
@@ -119,20 +122,26 @@ where
     /// time, aborts and awaits the rest. Returns how many had to be aborted.
     pub async fn run(mut self, stop: CancellationToken) -> usize {
         let mut look_at = Instant::now();
+        // Looks at thousands of accounts take their time: what changes meanwhile is looked at together.
+        let mut not_before = look_at;
         loop {
             fail_point("supervisor.tick");
             self.handle.tick();
-            if Instant::now() >= look_at {
+            let begun = Instant::now();
+            if begun >= look_at {
                 self.look().await;
                 look_at = self.next_look();
+                not_before = Instant::now() + begun.elapsed() * LOOK_SHARE;
             }
             match self.wait(&stop, look_at).await {
                 Wake::Stop => return self.drain().await,
                 Wake::Tick => {}
-                Wake::Look => look_at = Instant::now(),
+                // What is not held any more must stop at once (I11).
+                Wake::Held => look_at = Instant::now(),
+                Wake::Look => look_at = look_at.min(not_before.max(Instant::now())),
                 Wake::Ended(ended) => {
                     self.judge(ended);
-                    look_at = Instant::now();
+                    look_at = look_at.min(not_before.max(Instant::now()));
                 }
             }
         }
@@ -145,7 +154,7 @@ where
             () = stop.cancelled() => Wake::Stop,
             Some(ended) = self.tasks.join_next_with_id() => Wake::Ended(ended),
             () = self.handle.asked_to_look() => Wake::Look,
-            Ok(()) = self.held.changed() => Wake::Look,
+            Ok(()) = self.held.changed() => Wake::Held,
             () = sleep_until(next) => Wake::Tick,
         }
     }

@@ -11,6 +11,8 @@ use super::{Bounds, Entry, Subject};
 pub(super) const ENTRY_COST: usize = size_of::<Entry>() + 16;
 /// What a ring costs beside its entries: its places in the two maps.
 pub(super) const RING_COST: usize = 256;
+/// Entries for which room is made at a time.
+const MORE: usize = 8;
 /// Removed subjects that are remembered.
 const GONE: usize = 1000;
 
@@ -74,6 +76,10 @@ impl Rings {
         self.by_use.remove(&ring.used);
         ring.used = self.number;
         self.by_use.insert(self.number, subject);
+        if ring.entries.len() == ring.entries.capacity() {
+            // There is a ring for each account: twice the room would be too much.
+            ring.entries.reserve_exact(MORE);
+        }
         ring.entries.push_back(entry);
         ring.octets += cost_here;
         self.octets += cost_here;

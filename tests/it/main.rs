@@ -14,6 +14,7 @@
 )]
 
 mod application;
+mod bounces;
 mod calendar;
 mod canary;
 mod clocks;
@@ -22,8 +23,10 @@ mod doctor;
 mod faults;
 mod folders;
 mod full_disk;
+mod governor;
 mod imap;
 mod kills;
+mod large;
 mod names;
 mod oauth;
 mod operator;
@@ -35,6 +38,7 @@ mod smtp;
 mod spine;
 mod store;
 mod support;
+mod sweep;
 mod tidy;
 mod tokens;
 mod ways;

@@ -12,7 +12,7 @@ const ROWS: [&[&str]; 12] = [
     &["model"],
     &["logs", "net", "mime", "transcript"],
     &["store", "blob", "imap", "smtp", "oauth"],
-    &["diagnosis"],
+    &["diagnosis", "governor"],
     &["token", "lease"],
     &["inbound", "outbound", "events"],
     &["account", "calendar", "doctor"],

@@ -427,7 +427,12 @@ async fn a_full_disk_under_the_token_journal_costs_no_grant() {
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_accounts_on_one_grant_are_served_by_one_refresh() {
     const ACCOUNTS: usize = 50;
-    let mut daemon = Daemon::start(Engine::Sqlite, &[]).await;
+    // All of them read one mailbox, which has so many connections for this once.
+    let connections = [
+        ("XC_EMAIL_IMAP_CONNECTIONS", "60"),
+        ("XC_EMAIL_SMTP_CONNECTIONS", "60"),
+    ];
+    let mut daemon = Daemon::start(Engine::Sqlite, &connections).await;
     let user = daemon.lab.fresh_mailbox("fifty");
     let list = daemon.add_list().await;
     // The first token is short, so that it has ended soon.

@@ -3,6 +3,7 @@
 mod copy;
 mod dial;
 mod graph;
+mod held;
 mod imap;
 mod oauth;
 mod proxy;
@@ -63,6 +64,9 @@ pub fn explain(failure: &Failure, context: &Context) -> Diagnosis {
             "Check that the disk has room and that the directory of XC_EMAIL_BLOB_URL can be written. \
              Work goes on by itself; nothing is lost.",
         ),
+        Failure::Held {
+            kind, whose, said, ..
+        } => held::words(*kind, whose, said),
         Failure::Bug(detail) => Words::new(
             "bug",
             "The program met a state that should be impossible.",

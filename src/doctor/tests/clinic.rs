@@ -258,6 +258,10 @@ impl Clinic {
             keeper,
             oauth,
             transcripts: Transcripts::new(clock.clone(), Bounds::default()),
+            governor: crate::governor::Governor::new(
+                crate::governor::Settings::default(),
+                clock.clone(),
+            ),
             clock,
             settings: Arc::new(Settings {
                 imap: imap::Settings::default(),

@@ -142,6 +142,10 @@ async fn office_with(change: impl FnOnce(&mut Settings)) -> Office {
         keeper: keeper.clone(),
         oauth: oauth_of_doctor,
         transcripts: Transcripts::new(clock.clone(), Bounds::default()),
+        governor: crate::governor::Governor::new(
+            crate::governor::Settings::default(),
+            clock.clone(),
+        ),
         clock: clock.clone(),
         settings: Arc::new(doctor::Settings {
             imap: crate::imap::Settings::default(),
@@ -162,6 +166,10 @@ async fn office_with(change: impl FnOnce(&mut Settings)) -> Office {
         supervisor: supervisor::Handle::default(),
         log: log.control,
         transcripts: Transcripts::new(clock.clone(), Bounds::default()),
+        governor: crate::governor::Governor::new(
+            crate::governor::Settings::default(),
+            clock.clone(),
+        ),
         clock,
         settings: Arc::new(settings),
     };

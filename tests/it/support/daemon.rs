@@ -122,6 +122,23 @@ impl Daemon {
             .collect();
     }
 
+    /// From the next start on the daemon is started by this command; by none where it is empty.
+    pub fn wrap(&mut self, command: &[&str]) {
+        self.wrapper = command.iter().map(|word| (*word).to_owned()).collect();
+    }
+
+    /// Ends a daemon that runs below another process, in order.
+    pub async fn stop_wrapped(&mut self) {
+        let outer = self.pid();
+        let children = format!("/proc/{outer}/task/{outer}/children");
+        let children = std::fs::read_to_string(children).unwrap_or_default();
+        for pid in children.split_whitespace() {
+            let told = Command::new("kill").args(["-TERM", pid]).status();
+            assert!(told.expect("kill runs").success());
+        }
+        self.wait_end(Duration::from_secs(26)).await;
+    }
+
     fn write_settings(&self) {
         let mut text = String::new();
         for (key, value) in &self.settings {
