@@ -333,7 +333,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
                         let rest = &mail[offset.min(mail.len())..];
                         (
                             format!("<{offset}>"),
-                            rest[..octets.min(rest.len())].to_vec(),
+                            rest[..octets.min(rest.len()).min(state.slices)].to_vec(),
                         )
                     }
                     None => (String::new(), mail),

@@ -42,6 +42,8 @@ pub(super) struct State {
     pub(super) late: BTreeSet<u32>,
     /// Said to have 10 octets.
     pub(super) understated: BTreeSet<u32>,
+    /// Slices are no larger than this, whatever is asked for.
+    pub(super) slices: usize,
     /// Listings from a UID to the end.
     pub(super) lists: u32,
     /// How many bodies were sent.
@@ -89,6 +91,7 @@ impl State {
             early_uidnext: 0,
             late: BTreeSet::new(),
             understated: BTreeSet::new(),
+            slices: usize::MAX,
             lists: 0,
             bodies: 0,
             cut_after: None,
